@@ -1,0 +1,1 @@
+//! L4 which shard owns a room.

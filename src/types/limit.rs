@@ -1,0 +1,65 @@
+//! Every bound of the server, with the relations between them checked when it is compiled.
+
+use std::time::Duration;
+
+/// Bytes of one datagram slot, received or sent: an Ethernet frame's IP payload. What is longer
+/// was not made for the Internet and is dropped as `Truncated` or `TooLong`.
+pub const DATAGRAM_MAX: usize = 1500;
+
+/// Longest authentication trailer that sealing adds: 16 (GCM tag) + 4 (SRTCP index).
+pub const SRTP_TRAILER_MAX: usize = 20;
+
+/// Longest `roomId` and `peerName` in bytes (PROTOCOL section 2).
+pub const NAME_MAX: usize = 128;
+
+/// Largest WebSocket frame from a client (PROTOCOL section 2).
+pub const FRAME_MAX: usize = 256 * 1024;
+
+/// Bytes queued for one client before it is closed as a slow reader (PROTOCOL section 2).
+pub const SIGNAL_QUEUE_MAX: usize = 1024 * 1024;
+
+/// Largest `appData` in bytes of JSON (PROTOCOL section 4).
+pub const APP_DATA_MAX: usize = 16 * 1024;
+
+/// Paths remembered by one transport; the oldest goes (PROTOCOL section 5).
+pub const PATHS_MAX: usize = 8;
+
+/// Silence after which a transport has failed (PROTOCOL section 5, RFC 7675 §5.1).
+pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the server waits for the ClientHello of a client that said it would be the DTLS server.
+pub const DTLS_ROLE_WAIT: Duration = Duration::from_secs(1);
+
+/// At most one key frame request per source in this time; also its repetition.
+pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a video Sender waits for a key frame before it forwards what it cannot read.
+pub const KEY_FRAME_WAIT: Duration = Duration::from_secs(3);
+
+/// SSRCs followed on one transport, declared or not.
+pub const SSRCS_MAX: usize = 256;
+
+/// Peers in one room, joined or not.
+pub const PEERS_PER_ROOM_MAX: usize = 10_000;
+
+/// Open transports of one peer.
+pub const TRANSPORTS_PER_PEER_MAX: usize = 16;
+
+/// Receivers of one peer.
+pub const RECEIVERS_PER_PEER_MAX: usize = 32;
+
+/// Encodings of one source.
+pub const ENCODINGS_MAX: usize = 8;
+
+/// Requests and notifications that one client may send in a burst, and per second for ever. Above
+/// it requests get 429; above four times as many the connection is closed (1008).
+pub const REQUESTS_BURST: u32 = 400;
+/// See [`REQUESTS_BURST`].
+pub const REQUESTS_PER_SECOND: u32 = 100;
+
+// A frame must be able to carry the largest appData beside a full createReceiver.
+const _: () = assert!(APP_DATA_MAX * 4 < FRAME_MAX);
+// One frame of a client may cause an answer of about its size without closing it as slow.
+const _: () = assert!(FRAME_MAX < SIGNAL_QUEUE_MAX);
+// Every Receiver can have all its encodings, each with rtx, on one transport.
+const _: () = assert!(SSRCS_MAX >= 8 * RECEIVERS_PER_PEER_MAX);

@@ -1,0 +1,19 @@
+//! L0: the words of the domain. No logic, no I/O; everything above imports from here.
+
+pub mod drop;
+pub mod id;
+pub mod limit;
+pub mod path;
+pub mod rtp;
+pub mod stats;
+pub mod time;
+
+pub use drop::DropReason;
+pub use id::{
+    PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, SenderKey, ShardId, TransportId,
+    TransportKey,
+};
+pub use path::{Path, SocketId};
+pub use rtp::{Mid, Pt, Rid, SeqNo, Ssrc};
+pub use stats::ShardStats;
+pub use time::{Deadline, Reason, Timestamp};

@@ -1,0 +1,21 @@
+//! Where a datagram came from and where an answer must go: lookup key, send address and grouping
+//! key in one.
+
+use std::net::SocketAddr;
+
+/// One of a shard's media sockets (an index into its list of listen addresses).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u8);
+
+/// One way between a socket of ours and an address of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Path {
+    /// Over UDP. `remote` has no flow label and, unless link-local, no scope, so that equal
+    /// addresses compare equal.
+    Udp {
+        /// The local socket; answers leave by it and by no other.
+        socket: SocketId,
+        /// The client's address as the socket saw it.
+        remote: SocketAddr,
+    },
+}

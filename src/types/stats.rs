@@ -1,0 +1,67 @@
+//! What one shard counts: plain integers, no atomics; published by copying.
+
+use super::drop::{DROP_REASONS, DropReason};
+
+/// Counters of one shard since its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardStats {
+    /// Datagrams received on the media sockets.
+    pub rx_datagrams: u64,
+    /// Bytes of them.
+    pub rx_bytes: u64,
+    /// Datagrams handed to the kernel.
+    pub tx_datagrams: u64,
+    /// Bytes of them.
+    pub tx_bytes: u64,
+    /// RTP packets of a source that were authentic and belong to a Receiver.
+    pub rtp_received: u64,
+    /// RTP packets sealed for a client.
+    pub rtp_forwarded: u64,
+    /// Key frame requests sent to sources.
+    pub key_frame_requests: u64,
+    /// DTLS handshakes completed with a fingerprint that matched.
+    pub dtls_connected: u64,
+    /// Rooms now.
+    pub rooms: u64,
+    /// Peers now (WebSocket connections, joined or not).
+    pub peers: u64,
+    /// Transports now.
+    pub transports: u64,
+    drops: [u64; DROP_REASONS],
+}
+
+impl Default for ShardStats {
+    fn default() -> Self {
+        Self {
+            rx_datagrams: 0,
+            rx_bytes: 0,
+            tx_datagrams: 0,
+            tx_bytes: 0,
+            rtp_received: 0,
+            rtp_forwarded: 0,
+            key_frame_requests: 0,
+            dtls_connected: 0,
+            rooms: 0,
+            peers: 0,
+            transports: 0,
+            drops: [0; DROP_REASONS],
+        }
+    }
+}
+
+impl ShardStats {
+    /// Counts one drop.
+    pub fn drop(&mut self, reason: DropReason) {
+        self.drops[reason as usize] += 1;
+    }
+
+    /// How often `reason` occurred.
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    /// All drops together.
+    pub fn drops_total(&self) -> u64 {
+        self.drops.iter().sum()
+    }
+}
