@@ -1,5 +1,6 @@
 //! L0: the words of the domain. No logic, no I/O; everything above imports from here.
 
+pub mod codec;
 pub mod drop;
 pub mod id;
 pub mod limit;
@@ -8,6 +9,7 @@ pub mod rtp;
 pub mod stats;
 pub mod time;
 
+pub use codec::{Codec, Kind};
 pub use drop::DropReason;
 pub use id::{
     PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, SenderKey, ShardId, TransportId,
