@@ -287,5 +287,4 @@ fn is_want_of_room(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-#[path = "batch_tests.rs"]
 mod tests;

@@ -137,5 +137,4 @@ fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
 }
 
 #[cfg(test)]
-#[path = "udp_tests.rs"]
 mod tests;
