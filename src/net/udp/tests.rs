@@ -38,6 +38,14 @@ fn receiving_from_an_empty_queue_does_not_wait() {
 }
 
 #[test]
+fn ipv6_is_not_ipv4_too() {
+    if UdpSocket::bind("[::1]:0").is_ok() {
+        let socket = bind("[::1]:0").unwrap();
+        assert!(socket2::SockRef::from(&socket).only_v6().unwrap());
+    }
+}
+
+#[test]
 fn no_descriptor_is_inherited() {
     let socket = bind("127.0.0.1:0").unwrap();
     let clone = socket.try_clone_fd().unwrap();
