@@ -110,7 +110,13 @@ impl CodecSpec {
 
     /// What the server says about the codec where no source has said it.
     pub(super) fn parameters(&self) -> Fmtp {
-        let h264 = |id: &str| json!({"packetization-mode": 1, "profile-level-id": id, "level-asymmetry-allowed": 1});
+        let h264 = |id: &str| {
+            json!({
+                "packetization-mode": 1,
+                "profile-level-id": id,
+                "level-asymmetry-allowed": 1,
+            })
+        };
         Fmtp::of(match self.format {
             Format::Plain(Codec::Opus) => json!({"minptime": 10, "useinbandfec": 1}),
             Format::Red => {
@@ -124,7 +130,7 @@ impl CodecSpec {
                 H264Profile::Main => "4d001f",
                 H264Profile::High => "64001f",
             }),
-            // RFC 7798 §7.1: main profile and tier; level 5.2, which every browser's decoder has.
+            // RFC 7798 §7.1: main profile and tier, level 5.2 (156 / 30).
             Format::Plain(Codec::H265) => {
                 json!({"profile-id": 1, "tier-flag": 0, "level-id": 156, "tx-mode": "SRST"})
             }

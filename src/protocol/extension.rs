@@ -93,7 +93,10 @@ static TABLE: [Row; 8] = {
         ),
         row(
             DependencyDescriptor,
-            "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+            concat!(
+                "https://aomediacodec.github.io/av1-rtp-spec/",
+                "#dependency-descriptor-rtp-header-extension"
+            ),
             8,
             VIDEO,
             true,

@@ -17,7 +17,7 @@ use crate::types::limit::FMTP_MAX;
 pub struct Fmtp(BTreeMap<String, Value>);
 
 impl Fmtp {
-    /// The value as SDP writes it. Names compare without case (RFC 6838 §4.3).
+    /// The value as SDP writes it. Names compare without case (RFC 2045 §5.1).
     pub fn text(&self, name: &str) -> Option<String> {
         let (_, value) = self
             .0
@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Fmtp {
                 )));
             }
             if let Some(Scalar(value)) = scalar {
-                bytes += name.len() + value.as_str().map_or(0, str::len);
+                bytes += name.len() + value.to_string().len();
                 members.insert(name, value);
             }
         }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_size_is_bounded() {
-        let text = |len: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(len - 1));
+        let text = |len: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(len - 3));
         assert!(parse(&text(FMTP_MAX)).is_ok());
         assert!(
             parse(&text(FMTP_MAX + 1))

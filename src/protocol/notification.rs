@@ -140,7 +140,11 @@ const TAIL: &str = "}}";
 /// The envelope, and of `data` what repeats it.
 fn head(method: &str) -> String {
     format!(
-        r#"{{"notification":true,"method":"{method}","data":{{"method":"{method}","notification":true"#
+        concat!(
+            r#"{{"notification":true,"method":"{0}","#,
+            r#""data":{{"method":"{0}","notification":true"#
+        ),
+        method
     )
 }
 

@@ -35,6 +35,8 @@ pub struct SourceParameters {
     pub encodings: Vec<Encoding>,
     /// `rtcp.cname`: one for all sources that are to be played in sync.
     pub cname: Option<String>,
+    /// As the source stated it; the server's row may be a superset of it.
+    pub(super) format: Format,
     /// The server's row for the codec.
     pub(super) spec: &'static CodecSpec,
     /// Parameters of `codecs[0]`, handed on to viewers.
@@ -93,12 +95,9 @@ impl SourceParameters {
 
     /// Every format that a viewer must understand.
     pub(super) fn formats(&self) -> impl Iterator<Item = Format> {
-        // As the source stated it, not as the table has it: H.264's mode may be the lower one.
-        let (kind, name, clock_rate) = (self.kind, self.spec.name, self.clock_rate);
-        let codec = Format::identify(kind, name, clock_rate, self.spec.channels, &self.fmtp);
-        codec
+        [Some(self.format), self.has_red().then_some(Format::Red)]
             .into_iter()
-            .chain(self.has_red().then_some(Format::Red))
+            .flatten()
     }
 
     /// Checks what a client wrote; errors are 400, and 415 for a codec the server does not have.
@@ -110,6 +109,7 @@ impl SourceParameters {
         let cname = cname(wire.rtcp.and_then(|Object(rtcp)| rtcp.cname))?;
         let Codecs {
             codec,
+            format,
             spec,
             fmtp,
             payload_types,
@@ -124,6 +124,7 @@ impl SourceParameters {
             extensions,
             encodings,
             cname,
+            format,
             spec,
             fmtp,
         })
@@ -229,6 +230,7 @@ fn mid(mux_id: Option<Text<'_>>, mid: Option<Text<'_>>) -> Result<Option<Mid>, E
 /// What `codecs` comes to.
 struct Codecs {
     codec: Codec,
+    format: Format,
     spec: &'static CodecSpec,
     fmtp: Fmtp,
     payload_types: Vec<(Pt, PtRole)>,
@@ -245,8 +247,8 @@ impl Codecs {
         let name = first.name_of(kind, 0)?;
         let (clock_rate, channels) = (first.clock_rate, first.channels);
         let format = Format::identify(kind, name, clock_rate, channels, &fmtp);
-        let known = format.and_then(|format| Some((format.codec()?, CodecSpec::find(format)?)));
-        let Some((codec, spec)) = known else {
+        let known = format.and_then(|f| Some((f.codec()?, f, CodecSpec::find(f)?)));
+        let Some((codec, format, spec)) = known else {
             let fmtp = serde_json::to_string(&fmtp).unwrap_or_default();
             let reason = format!("rtpParameters.codecs[0]: {name}/{clock_rate} {fmtp}");
             return Err(Error::unsupported(format!("{reason} is not supported")));
@@ -266,6 +268,7 @@ impl Codecs {
         }
         Ok(Self {
             codec,
+            format,
             spec,
             fmtp,
             payload_types,

@@ -54,7 +54,7 @@ pub const ENCODINGS_MAX: usize = 8;
 /// Certificate fingerprints that a client may state for one transport.
 pub const FINGERPRINTS_MAX: usize = 8;
 
-/// Bytes of a source's codec parameters, names and values together; each viewer is sent them.
+/// Bytes of a source's codec parameters, names and values as JSON; each viewer is sent them.
 pub const FMTP_MAX: usize = 2048;
 
 /// Longest `cname` in bytes (an SDES item's length is one octet, RFC 3550 §6.5).

@@ -123,8 +123,8 @@ fn answers() {
         r#"{"response":true,"id":3,"ok":true,"data":{}}"#
     );
     assert_eq!(
-        error(4, &Error::not_found("no such transport: 1111")),
-        r#"{"response":true,"id":4,"ok":false,"errorCode":404,"errorReason":"no such transport: 1111"}"#
+        error(4, &Error::not_found("no transport: 1")),
+        r#"{"response":true,"id":4,"ok":false,"errorCode":404,"errorReason":"no transport: 1"}"#
     );
 }
 

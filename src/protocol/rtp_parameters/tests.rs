@@ -272,7 +272,7 @@ fn parameters_are_scalars_of_bounded_size() {
     refused(
         "video",
         &with(json!("x".repeat(2048))),
-        "rtpParameters.codecs[0].parameters: 2054 bytes, more than 2048",
+        "rtpParameters.codecs[0].parameters: 2056 bytes, more than 2048",
     );
 }
 

@@ -87,7 +87,7 @@ fn the_answer_to_create_transport() {
         ip: "2001:db8::1".parse().unwrap(),
         protocol: IceProtocol::Tcp,
         tcp_type: Some(IceTcpType::Passive),
-        ..candidate.clone()
+        ..candidate
     };
     let created = TransportCreated {
         ice_parameters: IceParameters {
@@ -106,7 +106,8 @@ fn the_answer_to_create_transport() {
     };
     let expected = format!(
         concat!(
-            r#"{{"iceParameters":{{"usernameFragment":"0abc","password":"secret","iceLite":true}},"#,
+            r#"{{"iceParameters":{{"usernameFragment":"0abc","password":"secret","#,
+            r#""iceLite":true}},"#,
             r#""iceCandidates":[{{"foundation":"udp1","ip":"192.0.2.1","port":40000,"#,
             r#""priority":2130706431,"protocol":"udp","type":"host"}},"#,
             r#"{{"foundation":"tcp1","ip":"2001:db8::1","port":40000,"#,
