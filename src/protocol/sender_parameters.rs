@@ -85,26 +85,31 @@ impl SourceParameters {
     ) -> SenderParameters {
         let rtx = rtx_ssrc.zip(self.spec.rtx_pt);
         let red = CodecSpec::find(Format::Red).filter(|_| self.has_red());
-        let forwarded = self.extensions.iter().filter_map(|(extension, source_id)| {
+        let handed_on = self.extensions.iter().filter_map(|(extension, theirs)| {
             let (uri, id) = extension.forwarded()?;
-            Some((*source_id, ExtensionEntry { uri, id }))
+            Some((ExtensionEntry { uri, id }, (*theirs, id)))
         });
-        let (source_ids, header_extensions): (Vec<u8>, Vec<ExtensionEntry>) = forwarded.unzip();
-        let extensions = source_ids.into_iter().zip(header_extensions.iter().map(|e| e.id));
-        let extensions = extensions.collect();
+        let (header_extensions, extensions) = handed_on.unzip();
 
         let media = codec_entry(self.spec, Cow::Borrowed(&self.fmtp));
         let red_entry = red.map(|spec| codec_entry(spec, Cow::Owned(spec.parameters())));
         let rtx_entry = rtx.map(|(_, rtx_pt)| self.rtx_entry(rtx_pt));
         let json = Json::of(&RtpParameters {
             mux_id: (),
-            codecs: [Some(media), rtx_entry, red_entry].into_iter().flatten().collect(),
+            codecs: [Some(media), rtx_entry, red_entry]
+                .into_iter()
+                .flatten()
+                .collect(),
             header_extensions,
             encodings: [EncodingEntry {
                 ssrc: ssrc.0,
                 rtx: rtx.map(|(ssrc, _)| RtxEntry { ssrc: ssrc.0 }),
             }],
-            rtcp: Rtcp { cname, reduced_size: true, mux: true },
+            rtcp: Rtcp {
+                cname,
+                reduced_size: true,
+                mux: true,
+            },
         });
         SenderParameters {
             json,
@@ -121,7 +126,9 @@ impl SourceParameters {
             PtRole::Rtx { .. } => None,
         };
         let types = self.payload_types.iter();
-        types.filter_map(|&(theirs, role)| Some((theirs, ours(role)?))).collect()
+        types
+            .filter_map(|&(theirs, role)| Some((theirs, ours(role)?)))
+            .collect()
     }
 
     fn rtx_entry(&self, rtx_pt: Pt) -> CodecEntry<'_> {
