@@ -14,6 +14,7 @@
 //! 4585, 5104 and 5506 (RTCP); the payload formats are named in [`codec`].
 
 pub mod demux;
+pub mod rtcp;
 pub mod rtp;
 pub mod rtp_ext;
 pub mod stun;
