@@ -1,4 +1,4 @@
-//! STUN as an ICE-lite server needs it: connectivity checks in, answers out (RFC 8489, RFC 8445 §7).
+//! STUN as an ICE-lite server needs it: checks in, answers out (RFC 8489, RFC 8445 §7).
 //!
 //! Only Binding requests with short-term credentials are read. A request is parsed before anyone
 //! knows the password; whoever finds it by `username_local` then calls [`BindingRequest::verify`].

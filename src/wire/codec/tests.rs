@@ -129,6 +129,9 @@ fn av1() {
     assert_starts(codec, &[0x28, 1, 0x10, 0x08, 0xaa], 4);
     assert_starts(codec, &[0x38, 1, 0x10, 2, 0x08, 0xaa, 0x30], 6);
     assert_starts(codec, &[0x08, 1, 0x10, 2, 0x08, 0xaa], 6);
+    // 130 bytes, as leb128 has it, in front of the sequence header.
+    let long = [&[0x28, 0x82, 0x01, 0x10][..], &[0; 129], &[0x08]].concat();
+    assert_starts(codec, &long, long.len());
     // No new sequence; the rest of something earlier; a frame first; an empty element.
     assert_continues(codec, &[0x10, 0x08, 0xaa]);
     assert_continues(codec, &[0x98, 0x08, 0xaa]);
@@ -161,6 +164,20 @@ fn red_renumbers_every_block_and_nothing_else() {
     let mut primary_only = [111, 0xef];
     red::rewrite_payload_types(&mut primary_only, |_| Pt(100));
     assert_eq!(primary_only, [100, 0xef]);
+}
+
+#[test]
+fn red_lengths_are_ten_bits() {
+    // 515 bytes of redundancy, then the primary block.
+    let mut payload = vec![0x80 | 111, 0xff, 0xfe, 0x03, 111];
+    payload.resize(5 + 515, 0);
+    red::rewrite_payload_types(&mut payload, |_| Pt(100));
+    assert_eq!((payload[0], payload[4]), (0x80 | 100, 100));
+
+    let mut short = vec![0x80 | 111, 0xff, 0xfe, 0x03, 111];
+    short.resize(5 + 514, 0);
+    red::rewrite_payload_types(&mut short, |_| Pt(100));
+    assert_eq!((short[0], short[4]), (0x80 | 111, 111));
 }
 
 #[test]

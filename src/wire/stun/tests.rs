@@ -231,6 +231,35 @@ fn what_is_missing_is_told_apart() {
 }
 
 #[test]
+fn header_must_be_of_stun_and_agree_with_the_datagram() {
+    let mut bare = [&[0, 1, 0, 0][..], &COOKIE, &TRANSACTION].concat();
+    let reason = |datagram: &[u8]| BindingRequest::parse(datagram).unwrap_err();
+    assert_eq!(
+        reason(&bare),
+        DropReason::StunUnknownUfrag,
+        "nothing else is wrong with it"
+    );
+    for bit in 32..64 {
+        let mut other_cookie = bare.clone();
+        other_cookie[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(reason(&other_cookie), DropReason::StunMalformed);
+    }
+    for top_bit in [0x40, 0x80] {
+        let mut other = bare.clone();
+        other[0] |= top_bit;
+        assert_eq!(reason(&other), DropReason::StunMalformed);
+    }
+    // Longer than it says; then as long as it says, but not in whole words.
+    for extra in 1..=3 {
+        bare.push(0);
+        bare[3] = 0;
+        assert_eq!(reason(&bare), DropReason::StunMalformed);
+        bare[3] = extra;
+        assert_eq!(reason(&bare), DropReason::StunMalformed);
+    }
+}
+
+#[test]
 fn attributes_of_a_wrong_length_are_malformed() {
     let wrong: [(u16, &[u8]); 5] = [
         (PRIORITY, &[0; 3]),
