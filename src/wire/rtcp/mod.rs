@@ -107,7 +107,8 @@ fn split_packet(compound: &[u8]) -> Option<(RtcpPacket<'_>, &[u8])> {
     let mut body = &packet[HEADER_LEN..];
     if flags & 0x20 != 0 {
         // RFC 3550 §6.4.1 wants whole words, in the last packet only. libwebrtc pads its transport
-        // feedback by 1 to 3 bytes wherever it stands, so neither is asked for.
+        // feedback by 1 to 3 bytes, whatever follows (TransportFeedback::PaddingLength), so
+        // neither is asked for.
         let padding = usize::from(*body.last()?);
         if padding == 0 {
             return None;
