@@ -45,13 +45,8 @@ fn ours(group: &mut BenchmarkGroup<'_, WallTime>, profile: SrtpProfile, key: &[u
         bencher.iter(|| {
             // Opening destroys what it opens, so every turn pays for a copy, too.
             buf = sealed;
-            rx.open_rtp(
-                black_box(&mut buf[..len]),
-                HEADER_LEN,
-                SSRC,
-                SeqNo(u64::from(SEQ)),
-            )
-            .expect("sealed by us")
+            rx.open_rtp(black_box(&mut buf[..len]), HEADER_LEN, SSRC, SeqNo(u64::from(SEQ)))
+                .expect("sealed by us")
         });
     });
 }
@@ -93,21 +88,9 @@ fn ring(group: &mut BenchmarkGroup<'_, WallTime>, algorithm: &'static aead::Algo
 
 fn bench(criterion: &mut Criterion) {
     let profiles = [
-        (
-            SrtpProfile::AeadAes256Gcm,
-            ProtectionProfile::AeadAes256Gcm,
-            Some(&aead::AES_256_GCM),
-        ),
-        (
-            SrtpProfile::AeadAes128Gcm,
-            ProtectionProfile::AeadAes128Gcm,
-            Some(&aead::AES_128_GCM),
-        ),
-        (
-            SrtpProfile::Aes128CmSha1_80,
-            ProtectionProfile::Aes128CmHmacSha1_80,
-            None,
-        ),
+        (SrtpProfile::AeadAes256Gcm, ProtectionProfile::AeadAes256Gcm, Some(&aead::AES_256_GCM)),
+        (SrtpProfile::AeadAes128Gcm, ProtectionProfile::AeadAes128Gcm, Some(&aead::AES_128_GCM)),
+        (SrtpProfile::Aes128CmSha1_80, ProtectionProfile::Aes128CmHmacSha1_80, None),
     ];
     for (profile, their_profile, ring_algorithm) in profiles {
         let key = vec![1; profile.key_len()];

@@ -58,11 +58,8 @@ mod tests {
     #[test]
     fn second_byte_tells_rtcp_from_rtp() {
         for second in 0..=255 {
-            let kind = if (192..=223).contains(&second) {
-                PacketKind::Rtcp
-            } else {
-                PacketKind::Rtp
-            };
+            let kind =
+                if (192..=223).contains(&second) { PacketKind::Rtcp } else { PacketKind::Rtp };
             assert_eq!(demux(&[0x80, second]), Some(kind), "second byte {second}");
         }
     }

@@ -13,9 +13,9 @@
 //! RFC 7983 and 5761 (demultiplexing), 8489 and 8445 (STUN for ICE), 3550 and 8285 (RTP), 3550,
 //! 4585, 5104 and 5506 (RTCP); the payload formats are named in [`codec`].
 
+pub mod codec;
 pub mod demux;
+pub mod rtcp;
 pub mod rtp;
 pub mod rtp_ext;
 pub mod stun;
-pub mod codec;
-pub mod rtcp;

@@ -60,9 +60,7 @@ impl RtpHeader {
         let has_extensions = flags & 0x10 != 0;
         let mut len = FIXED_LEN + 4 * usize::from(csrcs);
         if has_extensions {
-            let words = packet
-                .get(len + 2..len + 4)
-                .ok_or(DropReason::RtpMalformed)?;
+            let words = packet.get(len + 2..len + 4).ok_or(DropReason::RtpMalformed)?;
             let words = u16::from_be_bytes([words[0], words[1]]);
             len += BLOCK_HEAD_LEN + 4 * usize::from(words);
         }
@@ -109,11 +107,7 @@ impl RtpHeader {
         out[8..12].copy_from_slice(&rewrite.ssrc.0.to_be_bytes());
         out[FIXED_LEN..block_at].copy_from_slice(&packet[FIXED_LEN..block_at]);
         if self.has_extensions {
-            rtp_ext::rewrite_block(
-                &packet[block_at..],
-                rewrite.extensions,
-                &mut out[block_at..],
-            );
+            rtp_ext::rewrite_block(&packet[block_at..], rewrite.extensions, &mut out[block_at..]);
         }
         self.len
     }

@@ -17,6 +17,9 @@ const ID_MAX: u8 = 14;
 /// Longest value in the one-byte form; the shortest is 1.
 const ONE_BYTE_VALUE_MAX: usize = 16;
 
+/// Id and value.
+type Element<'a> = (u8, &'a [u8]);
+
 /// Elements of one extension block as (id, value), in the order of the wire.
 ///
 /// Padding is skipped. An element that reaches over the end of the block ends it, and so do the
@@ -32,29 +35,17 @@ impl<'a> Extensions<'a> {
     /// From a whole block, its profile and length in front; an empty one has no elements.
     pub(super) fn new(block: &'a [u8]) -> Self {
         let Some((&[p0, p1, _, _], elements)) = block.split_first_chunk() else {
-            return Self {
-                rest: &[],
-                two_byte: false,
-            };
+            return Self { rest: &[], two_byte: false };
         };
         match u16::from_be_bytes([p0, p1]) {
-            ONE_BYTE => Self {
-                rest: elements,
-                two_byte: false,
-            },
-            profile if profile & 0xfff0 == TWO_BYTE => Self {
-                rest: elements,
-                two_byte: true,
-            },
-            _ => Self {
-                rest: &[],
-                two_byte: false,
-            },
+            ONE_BYTE => Self { rest: elements, two_byte: false },
+            profile if profile & 0xfff0 == TWO_BYTE => Self { rest: elements, two_byte: true },
+            _ => Self { rest: &[], two_byte: false },
         }
     }
 
     /// The element at the front of what is left, which is not padding, and what follows it.
-    fn split(&self) -> Option<((u8, &'a [u8]), &'a [u8])> {
+    fn split(&self) -> Option<(Element<'a>, &'a [u8])> {
         let (&head, rest) = self.rest.split_first()?;
         let (id, len, rest) = if self.two_byte {
             let (&len, rest) = rest.split_first()?;
@@ -71,7 +62,7 @@ impl<'a> Extensions<'a> {
 }
 
 impl<'a> Iterator for Extensions<'a> {
-    type Item = (u8, &'a [u8]);
+    type Item = Element<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while let Some((0, rest)) = self.rest.split_first() {
@@ -99,10 +90,7 @@ impl ExtensionMap {
     /// # Panics
     /// If `to` is above 14: the one-byte form could not carry it.
     pub fn set(&mut self, from: u8, to: u8) {
-        assert!(
-            to <= ID_MAX,
-            "the server's extension ids fit the one-byte form"
-        );
+        assert!(to <= ID_MAX, "the server's extension ids fit the one-byte form");
         self.0[usize::from(from)] = to;
     }
 
@@ -120,9 +108,7 @@ impl Default for ExtensionMap {
 
 impl fmt::Debug for ExtensionMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mapped = (0..=255u8)
-            .map(|from| (from, self.map(from)))
-            .filter(|&(_, to)| to != 0);
+        let mapped = (0..=255u8).map(|from| (from, self.map(from))).filter(|&(_, to)| to != 0);
         f.debug_map().entries(mapped).finish()
     }
 }
@@ -186,10 +172,7 @@ pub struct AudioLevel {
 /// §3). `None` if there is none.
 pub fn audio_level(value: &[u8]) -> Option<AudioLevel> {
     let &byte = value.first()?;
-    Some(AudioLevel {
-        voice: byte & 0x80 != 0,
-        level: byte & 0x7f,
-    })
+    Some(AudioLevel { voice: byte & 0x80 != 0, level: byte & 0x7f })
 }
 
 #[cfg(test)]
@@ -198,20 +181,8 @@ mod tests {
 
     #[test]
     fn audio_level_splits_voice_and_level() {
-        assert_eq!(
-            audio_level(&[0x85]),
-            Some(AudioLevel {
-                voice: true,
-                level: 5
-            })
-        );
-        assert_eq!(
-            audio_level(&[0x7f, 0]),
-            Some(AudioLevel {
-                voice: false,
-                level: 127
-            })
-        );
+        assert_eq!(audio_level(&[0x85]), Some(AudioLevel { voice: true, level: 5 }));
+        assert_eq!(audio_level(&[0x7f, 0]), Some(AudioLevel { voice: false, level: 127 }));
         assert_eq!(audio_level(&[]), None);
     }
 

@@ -1,4 +1,4 @@
-//! STUN as an ICE-lite server needs it: connectivity checks in, answers out (RFC 8489, RFC 8445 §7).
+//! STUN as an ICE-lite server needs it: checks in, answers out (RFC 8489, RFC 8445 §7).
 //!
 //! Only Binding requests with short-term credentials are read. A request is parsed before anyone
 //! knows the password; whoever finds it by `username_local` then calls [`BindingRequest::verify`].
@@ -45,10 +45,7 @@ pub struct IntegrityKey(hmac::Key);
 impl IntegrityKey {
     /// From an ICE password, which is of ICE characters and so its own SASLprep.
     pub fn new(password: &str) -> Self {
-        Self(hmac::Key::new(
-            hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            password.as_bytes(),
-        ))
+        Self(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes()))
     }
 }
 
@@ -206,9 +203,7 @@ pub fn write_error(
     writer.attribute(ERROR_CODE, &[&code, reason.as_bytes()]);
     if !unknown.is_empty() {
         let mut list = AttributeTypes::default();
-        unknown
-            .iter()
-            .for_each(|&attribute_type| list.push(attribute_type));
+        unknown.iter().for_each(|&attribute_type| list.push(attribute_type));
         let mut value = [0; 2 * UNKNOWN_MAX];
         for (bytes, attribute_type) in value.chunks_exact_mut(2).zip(list.as_slice()) {
             bytes.copy_from_slice(&attribute_type.to_be_bytes());
@@ -264,11 +259,7 @@ fn parse_attributes(message: &[u8]) -> Result<Attributes<'_>, DropReason> {
             // RFC 8489 §14.7: it is the last attribute.
             FINGERPRINT => {
                 let sound = end == message.len() && value == fingerprint_of(&message[..at]);
-                return if sound {
-                    Ok(attributes)
-                } else {
-                    Err(malformed)
-                };
+                return if sound { Ok(attributes) } else { Err(malformed) };
             }
             // RFC 8489 §14.5: what follows was added by someone on the way, or is a signature of a
             // kind that we did not ask for.
@@ -291,8 +282,7 @@ impl<'a> Attributes<'a> {
                 self.username.get_or_insert(value);
             }
             PRIORITY => {
-                self.priority
-                    .get_or_insert(u32::from_be_bytes(value.try_into().ok()?));
+                self.priority.get_or_insert(u32::from_be_bytes(value.try_into().ok()?));
             }
             USE_CANDIDATE => {
                 value.is_empty().then_some(())?;
@@ -320,10 +310,9 @@ impl<'a> Attributes<'a> {
 /// (§6.3.1): MAPPED-ADDRESS, ERROR-CODE, UNKNOWN-ATTRIBUTES, REALM, NONCE, the SHA-256 family and
 /// XOR-MAPPED-ADDRESS.
 fn is_required(attribute_type: u16) -> bool {
-    let known = matches!(
-        attribute_type,
-        0x0001 | 0x0009 | 0x000a | 0x0014 | 0x0015 | 0x001c..=0x001e
-    ) || attribute_type == XOR_MAPPED_ADDRESS;
+    let known =
+        matches!(attribute_type, 0x0001 | 0x0009 | 0x000a | 0x0014 | 0x0015 | 0x001c..=0x001e)
+            || attribute_type == XOR_MAPPED_ADDRESS;
     attribute_type < 0x8000 && !known
 }
 
@@ -359,10 +348,7 @@ impl<'a> MessageWriter<'a> {
         buf[..2].copy_from_slice(&message_type.to_be_bytes());
         buf[4..8].copy_from_slice(&COOKIE);
         buf[8..HEADER_LEN].copy_from_slice(transaction_id);
-        Self {
-            buf,
-            len: HEADER_LEN,
-        }
+        Self { buf, len: HEADER_LEN }
     }
 
     /// Appends an attribute whose value is `parts`, padded to a multiple of 4.
@@ -396,10 +382,7 @@ fn be16(bytes: &[u8], at: usize) -> u16 {
 }
 
 fn xor<const N: usize>(mut bytes: [u8; N], mask: &[u8; 16]) -> [u8; N] {
-    bytes
-        .iter_mut()
-        .zip(mask)
-        .for_each(|(byte, mask)| *byte ^= mask);
+    bytes.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
     bytes
 }
 

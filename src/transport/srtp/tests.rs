@@ -10,30 +10,21 @@ use super::{SrtpProfile, SrtpRx, SrtpTx};
 use crate::types::limit::SRTP_TRAILER_MAX;
 use crate::types::{SeqNo, Ssrc};
 
-const PROFILES: [SrtpProfile; 3] = [
-    SrtpProfile::AeadAes256Gcm,
-    SrtpProfile::AeadAes128Gcm,
-    SrtpProfile::Aes128CmSha1_80,
-];
+const PROFILES: [SrtpProfile; 3] =
+    [SrtpProfile::AeadAes256Gcm, SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmSha1_80];
 
 const SSRC: Ssrc = Ssrc(0xCAFE_BABE);
 
 /// A master key and salt that fit `profile`.
 fn master(profile: SrtpProfile) -> (Vec<u8>, Vec<u8>) {
     let bytes = |from: u8, len: usize| (0..len as u8).map(|n| n.wrapping_mul(7) ^ from).collect();
-    (
-        bytes(0x5A, profile.key_len()),
-        bytes(0xC3, profile.salt_len()),
-    )
+    (bytes(0x5A, profile.key_len()), bytes(0xC3, profile.salt_len()))
 }
 
 /// Both halves of one key.
 fn pair(profile: SrtpProfile) -> (SrtpTx, SrtpRx) {
     let (key, salt) = master(profile);
-    (
-        SrtpTx::new(profile, &key, &salt),
-        SrtpRx::new(profile, &key, &salt),
-    )
+    (SrtpTx::new(profile, &key, &salt), SrtpRx::new(profile, &key, &salt))
 }
 
 fn seal_rtp(tx: &SrtpTx, plain: &[u8], header_len: usize, ssrc: Ssrc, index: SeqNo) -> Vec<u8> {
@@ -47,9 +38,7 @@ fn seal_rtp(tx: &SrtpTx, plain: &[u8], header_len: usize, ssrc: Ssrc, index: Seq
 fn seal_rtcp(tx: &mut SrtpTx, plain: &[u8]) -> Vec<u8> {
     let mut buf = plain.to_vec();
     buf.resize(plain.len() + SRTP_TRAILER_MAX, 0xEE);
-    let len = tx
-        .seal_rtcp(&mut buf, plain.len())
-        .expect("the key is fresh");
+    let len = tx.seal_rtcp(&mut buf, plain.len()).expect("the key is fresh");
     buf.truncate(len);
     buf
 }

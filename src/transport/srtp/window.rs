@@ -138,11 +138,7 @@ impl RtcpWindows {
             if self.windows.len() >= SSRCS_MAX {
                 return Err(OpenError::SsrcLimit);
             }
-            self.windows.push(RtcpWindow {
-                ssrc,
-                highest: index,
-                seen: 1,
-            });
+            self.windows.push(RtcpWindow { ssrc, highest: index, seen: 1 });
             return Ok(());
         };
         if index > window.highest {

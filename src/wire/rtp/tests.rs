@@ -7,49 +7,18 @@ use webrtc_util::marshal::{Marshal, Unmarshal};
 use super::*;
 
 /// Version 2, extension bit, two CSRCs, marker; seq 0x0203, time 4, ssrc 5.
-const FIXED: [u8; 20] = [
-    0x92,
-    0x80 | 96,
-    2,
-    3,
-    0,
-    0,
-    0,
-    4,
-    0,
-    0,
-    0,
-    5,
-    0,
-    0,
-    0,
-    6,
-    0,
-    0,
-    0,
-    7,
-];
+const FIXED: [u8; 20] = [0x92, 0x80 | 96, 2, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7];
 
 /// A packet with this extension block and a payload that must not be read.
 fn packet(profile: u16, elements: &[u8]) -> Vec<u8> {
     assert_eq!(elements.len() % 4, 0);
     let words = (elements.len() / 4) as u16;
-    [
-        &FIXED,
-        &profile.to_be_bytes()[..],
-        &words.to_be_bytes(),
-        elements,
-        &[0x11; 5],
-    ]
-    .concat()
+    [&FIXED, &profile.to_be_bytes()[..], &words.to_be_bytes(), elements, &[0x11; 5]].concat()
 }
 
 fn elements(packet: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let header = RtpHeader::parse(packet).unwrap();
-    header
-        .extensions(packet)
-        .map(|(id, value)| (id, value.to_vec()))
-        .collect()
+    header.extensions(packet).map(|(id, value)| (id, value.to_vec())).collect()
 }
 
 /// The packet with its header rewritten; `map` is (from, to).
@@ -67,10 +36,7 @@ fn rewritten(packet: &[u8], map: &[(u8, u8)]) -> Vec<u8> {
     let mut out = vec![0xee; packet.len()];
     let len = header.rewrite(packet, &rewrite, &mut out);
     assert_eq!(len, header.len);
-    assert!(
-        out[len..].iter().all(|&byte| byte == 0xee),
-        "wrote behind the header"
-    );
+    assert!(out[len..].iter().all(|&byte| byte == 0xee), "wrote behind the header");
     out[len..].copy_from_slice(&packet[len..]);
     out
 }
@@ -82,10 +48,7 @@ fn reads_every_field() {
     assert!(header.marker);
     assert!(!header.has_padding);
     assert_eq!(header.pt, Pt(96));
-    assert_eq!(
-        (header.seq, header.timestamp, header.ssrc),
-        (0x0203, 4, Ssrc(5))
-    );
+    assert_eq!((header.seq, header.timestamp, header.ssrc), (0x0203, 4, Ssrc(5)));
     assert_eq!(header.len, packet.len() - 5);
 
     let plain = [0xa0, 0x60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -106,10 +69,7 @@ fn truncated_or_of_another_version_is_malformed() {
     for version in [0x00, 0x40, 0xc0] {
         let mut packet = packet.clone();
         packet[0] = packet[0] & 0x3f | version;
-        assert_eq!(
-            RtpHeader::parse(&packet).unwrap_err(),
-            DropReason::RtpMalformed
-        );
+        assert_eq!(RtpHeader::parse(&packet).unwrap_err(), DropReason::RtpMalformed);
     }
 }
 
@@ -123,29 +83,17 @@ fn one_byte_elements() {
 fn two_byte_elements_with_any_application_bits() {
     for profile in [0x1000, 0x100f] {
         let packet = packet(profile, &[0, 200, 1, 9, 15, 0, 3, 2, 7, 8, 0, 0]);
-        assert_eq!(
-            elements(&packet),
-            [(200, vec![9]), (15, vec![]), (3, vec![7, 8])]
-        );
+        assert_eq!(elements(&packet), [(200, vec![9]), (15, vec![]), (3, vec![7, 8])]);
     }
 }
 
 #[test]
 fn elements_end_where_they_become_unreadable() {
     // Reserved ids of the one-byte form.
-    assert_eq!(
-        elements(&packet(0xbede, &[0x10, 1, 0xf0, 2, 0x30, 4, 0, 0])),
-        [(1, vec![1])]
-    );
-    assert_eq!(
-        elements(&packet(0xbede, &[0x10, 1, 0x02, 2, 0x30, 4, 0, 0])),
-        [(1, vec![1])]
-    );
+    assert_eq!(elements(&packet(0xbede, &[0x10, 1, 0xf0, 2, 0x30, 4, 0, 0])), [(1, vec![1])]);
+    assert_eq!(elements(&packet(0xbede, &[0x10, 1, 0x02, 2, 0x30, 4, 0, 0])), [(1, vec![1])]);
     // Over the end, in both forms, and a length that is not there.
-    assert_eq!(
-        elements(&packet(0xbede, &[0x10, 1, 0x22, 2])),
-        [(1, vec![1])]
-    );
+    assert_eq!(elements(&packet(0xbede, &[0x10, 1, 0x22, 2])), [(1, vec![1])]);
     assert_eq!(elements(&packet(0x1000, &[1, 0, 2, 1])), [(1, vec![])]);
     assert_eq!(elements(&packet(0x1000, &[1, 1, 5, 2])), [(1, vec![5])]);
     // A profile of neither form.
@@ -157,22 +105,13 @@ fn rewrite_changes_what_it_should_and_nothing_else() {
     let before = packet(0xbede, &[0x10, 0xaa, 0x21, 5, 6, 0, 0x30, 7]);
     let after = rewritten(&before, &[(1, 9), (3, 1)]);
     assert_eq!(after.len(), before.len());
-    assert_eq!(
-        after[0], before[0],
-        "version, padding, extension, CSRC count"
-    );
+    assert_eq!(after[0], before[0], "version, padding, extension, CSRC count");
     let header = RtpHeader::parse(&after).unwrap();
     assert!(header.marker);
     assert_eq!((header.pt, header.seq), (Pt(100), 0x1234));
-    assert_eq!(
-        (header.timestamp, header.ssrc),
-        (0x5678_9abc, Ssrc(0xdef0_1234))
-    );
+    assert_eq!((header.timestamp, header.ssrc), (0x5678_9abc, Ssrc(0xdef0_1234)));
     assert_eq!(after[12..20], before[12..20], "CSRCs");
-    assert_eq!(
-        after[20..32],
-        [0xbe, 0xde, 0, 2, 0x90, 0xaa, 0x10, 7, 0, 0, 0, 0]
-    );
+    assert_eq!(after[20..32], [0xbe, 0xde, 0, 2, 0x90, 0xaa, 0x10, 7, 0, 0, 0, 0]);
     assert_eq!(after[32..], before[32..], "payload");
 }
 
@@ -180,10 +119,7 @@ fn rewrite_changes_what_it_should_and_nothing_else() {
 fn two_byte_form_shrinks_to_one_byte_where_it_can() {
     let before = packet(0x1000, &[20, 2, 1, 2, 21, 0, 0, 0]);
     // Only 20 goes on, and it fits the one-byte form.
-    assert_eq!(
-        rewritten(&before, &[(20, 4)])[20..32],
-        hex_block(&[0x41, 1, 2, 0, 0, 0, 0, 0])
-    );
+    assert_eq!(rewritten(&before, &[(20, 4)])[20..32], hex_block(&[0x41, 1, 2, 0, 0, 0, 0, 0]));
     // An empty one does not.
     let after = rewritten(&before, &[(20, 4), (21, 5)]);
     assert_eq!(after[20..32], [0x10, 0, 0, 2, 4, 2, 1, 2, 5, 0, 0, 0]);
@@ -218,17 +154,11 @@ fn unknown_profile_and_unreadable_tail_become_padding() {
 /// Distinct ids with values, as either form can carry them, and whether it is the two-byte form.
 fn extensions() -> impl Strategy<Value = (bool, Vec<Extension>)> {
     let form = |two_byte: bool| {
-        let (ids, lens) = if two_byte {
-            (1..=255u8, 0..40)
-        } else {
-            (1..=14u8, 1..17)
-        };
+        let (ids, lens) = if two_byte { (1..=255u8, 0..40) } else { (1..=14u8, 1..17) };
         let values = prop::collection::vec(any::<u8>(), lens);
         prop::collection::btree_map(ids, values, 0..10).prop_map(move |map| {
-            let elements = map.into_iter().map(|(id, value)| Extension {
-                id,
-                payload: value.into(),
-            });
+            let elements =
+                map.into_iter().map(|(id, value)| Extension { id, payload: value.into() });
             (two_byte, elements.collect())
         })
     };

@@ -7,9 +7,8 @@ use proptest::prelude::*;
 use super::*;
 
 const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
-const TRANSACTION: [u8; 12] = [
-    0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae,
-];
+const TRANSACTION: [u8; 12] =
+    [0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae];
 
 /// RFC 5769 §2.1: a request with SOFTWARE, PRIORITY, ICE-CONTROLLED and USERNAME.
 const REQUEST: &str = "000100582112a442b7e7a701bc34d686fa87dfae\
@@ -30,14 +29,8 @@ const RESPONSE_V6: &str = "010100482112a442b7e7a701bc34d686fa87dfae\
     00080014a382954e4be67bf11784c97c8292c275bfe3ed4180280004c8fb0b4c";
 
 fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .map(|b| (b as char).to_digit(16).unwrap() as u8)
-        .collect();
-    digits
-        .chunks_exact(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+    let digits: Vec<u8> = text.bytes().map(|b| (b as char).to_digit(16).unwrap() as u8).collect();
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 fn key() -> IntegrityKey {
@@ -76,10 +69,7 @@ fn reads_and_verifies_the_sample_request() {
     assert_eq!(request.username_local, b"evtj");
     assert_eq!(request.username_remote, b"h6vY");
     assert_eq!(request.priority, Some(0x6e00_01ff));
-    assert_eq!(
-        request.role,
-        Some(IceRole::Controlled(0x932f_f9b1_5126_3b36))
-    );
+    assert_eq!(request.role, Some(IceRole::Controlled(0x932f_f9b1_5126_3b36)));
     assert!(!request.use_candidate);
     assert!(request.unknown_required.is_empty());
     assert!(request.verify(&key()));
@@ -105,10 +95,7 @@ fn writes_the_sample_responses() {
         let response = &buf[..len];
         assert_eq!(response[4..HEADER_LEN], sample[4..HEADER_LEN]);
         assert_eq!(usize::from(be16(response, 2)), len - HEADER_LEN);
-        assert_eq!(
-            attribute(response, XOR_MAPPED_ADDRESS),
-            attribute(&sample, XOR_MAPPED_ADDRESS)
-        );
+        assert_eq!(attribute(response, XOR_MAPPED_ADDRESS), attribute(&sample, XOR_MAPPED_ADDRESS));
         assert_sealed(response, BINDING_SUCCESS);
     }
 }
@@ -128,12 +115,7 @@ fn mapped_v4_is_written_as_v4() {
     let v4 = Ipv4Addr::new(192, 0, 2, 1);
     let (mut plain, mut mapped) = ([0; 76], [0; 76]);
     let len = write_success(&mut plain, &TRANSACTION, (v4, 9).into(), &key());
-    write_success(
-        &mut mapped,
-        &TRANSACTION,
-        (v4.to_ipv6_mapped(), 9).into(),
-        &key(),
-    );
+    write_success(&mut mapped, &TRANSACTION, (v4.to_ipv6_mapped(), 9).into(), &key());
     assert_eq!(len, 64);
     assert_eq!(plain, mapped);
 }
@@ -142,23 +124,13 @@ fn mapped_v4_is_written_as_v4() {
 fn error_names_code_reason_and_attributes() {
     let mut buf = [0xff; 120];
     let reason = "Unknown Attribute";
-    let len = write_error(
-        &mut buf,
-        &TRANSACTION,
-        420,
-        reason,
-        &[0x0003, 0x7abc, 4],
-        &key(),
-    );
+    let len = write_error(&mut buf, &TRANSACTION, 420, reason, &[0x0003, 0x7abc, 4], &key());
     let response = &buf[..len];
     assert_sealed(response, BINDING_ERROR);
     let error = attribute(response, ERROR_CODE).unwrap();
     assert_eq!(error[..4], [0, 0, 4, 20]);
     assert_eq!(&error[4..], reason.as_bytes());
-    assert_eq!(
-        attribute(response, UNKNOWN_ATTRIBUTES),
-        Some(&[0, 3, 0x7a, 0xbc, 0, 4][..])
-    );
+    assert_eq!(attribute(response, UNKNOWN_ATTRIBUTES), Some(&[0, 3, 0x7a, 0xbc, 0, 4][..]));
 
     let len = write_error(&mut buf, &TRANSACTION, 487, "Role Conflict", &[], &key());
     assert_sealed(&buf[..len], BINDING_ERROR);
@@ -177,11 +149,7 @@ fn use_candidate_and_controlling_are_read() {
     ]);
     let request = BindingRequest::parse(&datagram).unwrap();
     assert!(request.use_candidate);
-    assert_eq!(
-        request.role,
-        Some(IceRole::Controlling(7)),
-        "the first counts"
-    );
+    assert_eq!(request.role, Some(IceRole::Controlling(7)), "the first counts");
     assert_eq!(request.priority, Some(1), "the first counts");
     assert_eq!(
         (request.username_local, request.username_remote),
@@ -192,32 +160,22 @@ fn use_candidate_and_controlling_are_read() {
 
 #[test]
 fn what_must_be_understood_is_listed_and_bounded() {
-    let datagram = request(&[
-        (0x0003, b"x"),
-        (USERNAME, b"a:b"),
-        (0xc057, b"optional"),
-        (0x0014, b"realm"),
-    ]);
+    let datagram =
+        request(&[(0x0003, b"x"), (USERNAME, b"a:b"), (0xc057, b"optional"), (0x0014, b"realm")]);
     let parsed = BindingRequest::parse(&datagram).unwrap();
     assert_eq!(parsed.unknown_required.as_slice(), [0x0003]);
 
     let many: Vec<(u16, &[u8])> = (0x4000..0x4014).map(|t| (t, &b""[..])).collect();
     let datagram = request(&[&[(USERNAME, &b"a:b"[..])], &many[..]].concat());
     let parsed = BindingRequest::parse(&datagram).unwrap();
-    assert_eq!(
-        parsed.unknown_required.as_slice(),
-        (0x4000..0x4008).collect::<Vec<u16>>()
-    );
+    assert_eq!(parsed.unknown_required.as_slice(), (0x4000..0x4008).collect::<Vec<u16>>());
 }
 
 #[test]
 fn what_is_missing_is_told_apart() {
     let reason = |datagram: &[u8]| BindingRequest::parse(datagram).unwrap_err();
     assert_eq!(reason(&request(&[])), DropReason::StunUnknownUfrag);
-    assert_eq!(
-        reason(&request(&[(USERNAME, b"nocolon")])),
-        DropReason::StunUnknownUfrag
-    );
+    assert_eq!(reason(&request(&[(USERNAME, b"nocolon")])), DropReason::StunUnknownUfrag);
     assert_eq!(reason(&hex(RESPONSE_V4)), DropReason::StunNotRequest);
     assert_eq!(reason(&[]), DropReason::StunMalformed);
 
@@ -228,6 +186,31 @@ fn what_is_missing_is_told_apart() {
     let len = writer.len;
     buf[3] = (len - HEADER_LEN) as u8;
     assert_eq!(reason(&buf[..len]), DropReason::StunBadIntegrity);
+}
+
+#[test]
+fn header_must_be_of_stun_and_agree_with_the_datagram() {
+    let mut bare = [&[0, 1, 0, 0][..], &COOKIE, &TRANSACTION].concat();
+    let reason = |datagram: &[u8]| BindingRequest::parse(datagram).unwrap_err();
+    assert_eq!(reason(&bare), DropReason::StunUnknownUfrag, "nothing else is wrong with it");
+    for bit in 32..64 {
+        let mut other_cookie = bare.clone();
+        other_cookie[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(reason(&other_cookie), DropReason::StunMalformed);
+    }
+    for top_bit in [0x40, 0x80] {
+        let mut other = bare.clone();
+        other[0] |= top_bit;
+        assert_eq!(reason(&other), DropReason::StunMalformed);
+    }
+    // Longer than it says; then as long as it says, but not in whole words.
+    for extra in 1..=3 {
+        bare.push(0);
+        bare[3] = 0;
+        assert_eq!(reason(&bare), DropReason::StunMalformed);
+        bare[3] = extra;
+        assert_eq!(reason(&bare), DropReason::StunMalformed);
+    }
 }
 
 #[test]
@@ -263,10 +246,7 @@ fn nothing_follows_the_fingerprint() {
     let mut datagram = request(&[(USERNAME, b"a:b")]);
     datagram.extend_from_slice(&[0x80, 0x22, 0, 0]);
     datagram[3] += 4;
-    assert_eq!(
-        BindingRequest::parse(&datagram).unwrap_err(),
-        DropReason::StunMalformed
-    );
+    assert_eq!(BindingRequest::parse(&datagram).unwrap_err(), DropReason::StunMalformed);
 }
 
 #[test]
@@ -275,19 +255,12 @@ fn every_truncation_is_rejected() {
     for len in 0..datagram.len() {
         // As it is, and with a header that agrees with what is left.
         let mut cut = datagram[..len].to_vec();
-        assert_eq!(
-            BindingRequest::parse(&cut).unwrap_err(),
-            DropReason::StunMalformed
-        );
+        assert_eq!(BindingRequest::parse(&cut).unwrap_err(), DropReason::StunMalformed);
         if len >= HEADER_LEN {
             cut[3] = (len - HEADER_LEN) as u8;
             // Only the fingerprint may be absent.
             let good = BindingRequest::parse(&cut).is_ok_and(|request| request.verify(&key()));
-            assert_eq!(
-                good,
-                len == datagram.len() - FINGERPRINT_LEN,
-                "cut to {len}"
-            );
+            assert_eq!(good, len == datagram.len() - FINGERPRINT_LEN, "cut to {len}");
         }
     }
 }

@@ -47,11 +47,7 @@ fn random_rtp(rng: &mut Rng, seq: u16) -> (Vec<u8>, usize) {
         packet.extend(elements);
     }
     let header_len = packet.len();
-    let payload_len = if rng.u8(0..8) == 0 {
-        0
-    } else {
-        rng.usize(0..1200)
-    };
+    let payload_len = if rng.u8(0..8) == 0 { 0 } else { rng.usize(0..1200) };
     packet.extend((0..payload_len).map(|_| rng.u8(..)));
     (packet, header_len)
 }
@@ -85,20 +81,12 @@ fn webrtc_srtp_opens_what_we_seal() {
             let (plain, header_len) = random_rtp(&mut rng, index.wire());
             let sealed = seal_rtp(&tx, &plain, header_len, SSRC, index);
             assert_eq!(sealed.len(), plain.len() + profile.tag_len());
-            assert_eq!(
-                theirs.decrypt_rtp(&sealed).expect("authentic"),
-                plain,
-                "{profile:?}"
-            );
+            assert_eq!(theirs.decrypt_rtp(&sealed).expect("authentic"), plain, "{profile:?}");
 
             let plain = random_rtcp(&mut rng);
             let sealed = seal_rtcp(&mut tx, &plain);
             assert_eq!(sealed.len(), plain.len() + profile.tag_len() + 4);
-            assert_eq!(
-                theirs.decrypt_rtcp(&sealed).expect("authentic"),
-                plain,
-                "{profile:?}"
-            );
+            assert_eq!(theirs.decrypt_rtcp(&sealed).expect("authentic"), plain, "{profile:?}");
             theirs.decrypt_rtcp(&sealed).expect_err("a replay");
         }
     }
@@ -117,15 +105,10 @@ fn we_open_what_webrtc_srtp_seals() {
             let estimate = window.estimate(index.wire());
             assert_eq!(estimate, index);
             assert_eq!(window.check(estimate), Ok(()));
-            let len = rx
-                .open_rtp(&mut packet, header_len, SSRC, estimate)
-                .expect("authentic");
+            let len = rx.open_rtp(&mut packet, header_len, SSRC, estimate).expect("authentic");
             assert_eq!(packet[..len], plain, "{profile:?}");
             window.accept(estimate);
-            assert_eq!(
-                window.check(window.estimate(index.wire())),
-                Err(OpenError::Replay)
-            );
+            assert_eq!(window.check(window.estimate(index.wire())), Err(OpenError::Replay));
 
             let plain = random_rtcp(&mut rng);
             let sealed = theirs.encrypt_rtcp(&plain).expect("well-formed").to_vec();

@@ -23,10 +23,7 @@ fn every_flipped_bit_of_an_rtp_packet_is_noticed() {
             let opened = rx.open_rtp(&mut packet, 12, SSRC, index);
             assert_eq!(opened, Err(OpenError::BadTag), "{profile:?} bit {bit}");
         }
-        assert_eq!(
-            rx.open_rtp(&mut sealed.clone(), 12, SSRC, index),
-            Ok(plain.len())
-        );
+        assert_eq!(rx.open_rtp(&mut sealed.clone(), 12, SSRC, index), Ok(plain.len()));
     }
 }
 
@@ -60,10 +57,7 @@ fn an_rtp_packet_opens_only_with_its_own_roll_over_count() {
         }
         // 48 bits count.
         let same = SeqNo(index.0 | 1 << 48);
-        assert_eq!(
-            rx.open_rtp(&mut sealed.clone(), 12, SSRC, same),
-            Ok(plain.len())
-        );
+        assert_eq!(rx.open_rtp(&mut sealed.clone(), 12, SSRC, same), Ok(plain.len()));
     }
 }
 
@@ -98,11 +92,7 @@ fn every_flipped_bit_of_an_rtcp_packet_is_noticed_and_leaves_no_trace() {
         for bit in 0..sealed.len() * 8 {
             let mut packet = sealed.clone();
             packet[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                rx.open_rtcp(&mut packet),
-                Err(OpenError::BadTag),
-                "{profile:?} bit {bit}"
-            );
+            assert_eq!(rx.open_rtcp(&mut packet), Err(OpenError::BadTag), "{profile:?} bit {bit}");
         }
         for len in 0..sealed.len() {
             let expected = match len < 8 + profile.tag_len() + 4 {
@@ -121,9 +111,7 @@ fn every_flipped_bit_of_an_rtcp_packet_is_noticed_and_leaves_no_trace() {
 fn rtcp_is_numbered_from_zero_and_replays_are_refused() {
     for profile in PROFILES {
         let (mut tx, mut rx) = pair(profile);
-        let sealed: Vec<_> = (0..300)
-            .map(|_| seal_rtcp(&mut tx, &rtcp(SSRC, 2)))
-            .collect();
+        let sealed: Vec<_> = (0..300).map(|_| seal_rtcp(&mut tx, &rtcp(SSRC, 2))).collect();
         let word = match profile {
             SrtpProfile::Aes128CmSha1_80 => 16..20,
             _ => 32..36,
@@ -218,11 +206,7 @@ fn a_stream_that_starts_before_the_wrap_survives_reordering_and_repetition() {
 
         // The first to come is from behind the wrap: it alone is lost, and may come again.
         let order = [65537, 65535, 65538, 65537, 65536];
-        assert_eq!(
-            through_a_window(profile, &order),
-            [65535, 65538, 65537, 65536],
-            "{profile:?}"
-        );
+        assert_eq!(through_a_window(profile, &order), [65535, 65538, 65537, 65536], "{profile:?}");
     }
 }
 
@@ -258,8 +242,5 @@ fn what_is_not_authentic_is_not_remembered() {
     let stranger = SrtpProfile::AeadAes128Gcm;
     let mut rx = SrtpRx::new(stranger, &[9; 16], &[9; 12]);
     assert_eq!(rx.open_rtcp(&mut sealed), Err(OpenError::BadTag));
-    assert_eq!(
-        format!("{:?}", rx.rtcp_windows),
-        format!("{:?}", RtcpWindows::default())
-    );
+    assert_eq!(format!("{:?}", rx.rtcp_windows), format!("{:?}", RtcpWindows::default()));
 }

@@ -7,15 +7,8 @@ use super::{seal_rtcp, seal_rtp};
 use crate::types::{SeqNo, Ssrc};
 
 fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter_map(|c| c.to_digit(16))
-        .map(|d| d as u8)
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+    let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 // RFC 3711 appendix B.2: beginning and end of the key stream of the longest packet.
@@ -46,10 +39,7 @@ fn session_keys_are_derived_as_in_the_rfc() {
     );
     assert_eq!(keys.encryption, hex("C61E7A93744F39EE10734AFE3FF7A087"));
     assert_eq!(keys.salt, hex("30CBBC08863D8C85D49DB34A9AE1"));
-    assert_eq!(
-        keys.authentication,
-        hex("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4")
-    );
+    assert_eq!(keys.authentication, hex("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4"));
 }
 
 /// Both halves of RFC 7714's key, which the RFC gives as a session key, for RTP and RTCP alike.
@@ -62,19 +52,8 @@ fn halves(profile: SrtpProfile) -> (SrtpTx, SrtpRx) {
         };
         Cipher::new(profile, &keys)
     };
-    let rx = SrtpRx {
-        rtp: cipher(),
-        rtcp: cipher(),
-        rtcp_windows: RtcpWindows::default(),
-    };
-    (
-        SrtpTx {
-            rtp: cipher(),
-            rtcp: cipher(),
-            rtcp_index: RTCP_INDEX,
-        },
-        rx,
-    )
+    let rx = SrtpRx { rtp: cipher(), rtcp: cipher(), rtcp_windows: RtcpWindows::default() };
+    (SrtpTx { rtp: cipher(), rtcp: cipher(), rtcp_index: RTCP_INDEX }, rx)
 }
 
 const RTCP_INDEX: u32 = 0x5d4;
@@ -102,9 +81,7 @@ fn gcm_seals_and_opens_the_rtp_packets_of_the_rfc() {
         let (ssrc, index) = (Ssrc(0x5501_a0b2), SeqNo(0xf17b));
         let mut packet = seal_rtp(&tx, &hex(RTP), 12, ssrc, index);
         assert_eq!(packet, hex(sealed), "{profile:?}");
-        let len = rx
-            .open_rtp(&mut packet, 12, ssrc, index)
-            .expect("authentic");
+        let len = rx.open_rtp(&mut packet, 12, ssrc, index).expect("authentic");
         assert_eq!(packet[..len], hex(RTP), "{profile:?}");
     }
 }
@@ -140,14 +117,8 @@ fn gcm_seals_and_opens_the_rtcp_packets_of_the_rfc() {
 fn gcm_opens_the_rtcp_packets_of_the_rfc_that_are_only_authenticated() {
     // Sections 17.3 and 17.4.
     let tags = [
-        (
-            SrtpProfile::AeadAes128Gcm,
-            "841dd968 3dd78ec9 2ae58790 125f62b3",
-        ),
-        (
-            SrtpProfile::AeadAes256Gcm,
-            "91db4afb feee5a97 8fab4393 ed2615fe",
-        ),
+        (SrtpProfile::AeadAes128Gcm, "841dd968 3dd78ec9 2ae58790 125f62b3"),
+        (SrtpProfile::AeadAes256Gcm, "91db4afb feee5a97 8fab4393 ed2615fe"),
     ];
     for (profile, tag) in tags {
         let (_, mut rx) = halves(profile);
@@ -156,11 +127,7 @@ fn gcm_opens_the_rtcp_packets_of_the_rfc_that_are_only_authenticated() {
         let mut as_encrypted = sealed.clone();
         let word_at = sealed.len() - 4;
         as_encrypted[word_at..].copy_from_slice(&(E_FLAG | RTCP_INDEX).to_be_bytes());
-        assert_eq!(
-            rx.open_rtcp(&mut as_encrypted),
-            Err(OpenError::BadTag),
-            "{profile:?}"
-        );
+        assert_eq!(rx.open_rtcp(&mut as_encrypted), Err(OpenError::BadTag), "{profile:?}");
 
         let mut packet = sealed;
         let len = rx.open_rtcp(&mut packet).expect("authentic");

@@ -16,10 +16,7 @@ struct Model {
 
 impl Model {
     fn check(&self, index: u64, width: u64) -> Result<(), OpenError> {
-        let too_old = self
-            .accepted
-            .last()
-            .is_some_and(|&highest| index + width <= highest);
+        let too_old = self.accepted.last().is_some_and(|&highest| index + width <= highest);
         match too_old || self.accepted.contains(&index) {
             true => Err(OpenError::Replay),
             false => Ok(()),
@@ -31,11 +28,7 @@ impl Model {
 fn rfc_estimate(highest: u64, seq: u16) -> u64 {
     let (roc, s_l, seq) = (highest >> 16, highest as u16 as i64, i64::from(seq));
     let v = if s_l < 32_768 {
-        if seq - s_l > 32_768 && roc > 0 {
-            roc - 1
-        } else {
-            roc
-        }
+        if seq - s_l > 32_768 && roc > 0 { roc - 1 } else { roc }
     } else if s_l - 32_768 > seq {
         roc + 1
     } else {
