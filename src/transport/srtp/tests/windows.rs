@@ -133,6 +133,23 @@ proptest! {
     }
 }
 
+// What is exactly half a circle away could be meant either way; random numbers rarely hit it.
+#[test]
+fn the_estimate_is_that_of_the_rfc_at_half_a_circle() {
+    for highest in (0..0x3_0000).map(|n| n * 0x11) {
+        let mut window = RtpWindow::new();
+        window.accept(SeqNo(highest));
+        for away in [0x7FFF, 0x8000, 0x8001] {
+            let seq = (highest as u16).wrapping_add(away);
+            assert_eq!(
+                window.estimate(seq).0,
+                rfc_estimate(highest, seq),
+                "{highest} {seq}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_window_without_packets_takes_roll_over_count_zero() {
     let window = RtpWindow::new();
