@@ -158,7 +158,7 @@ const WRONG = [
   ['ssrc', 400, (rtp) => { rtp.encodings = [{ ssrc: 5 }, { ssrc: 5 }]; }],
   ['ssrc', 400, (rtp) => { rtp.encodings = [{ ssrc: 5, rtx: { ssrc: 5 } }]; }],
   ['rid', 400, (rtp) => { rtp.encodings = [{ rid: 'a' }, { rid: 'a' }]; }],
-  ['id', 400, (rtp) => { rtp.headerExtensions = ['urn:a', 'urn:b'].map((uri) => ({ uri, id: 3 })); }],
+  ['id', 400, (rtp) => { rtp.headerExtensions.push({ uri: 'urn:other', id: 4 }); }],
   ['id', 400, (rtp) => { rtp.headerExtensions = [{ uri: 'urn:a', id: 0 }]; }],
   ['id', 400, (rtp) => { rtp.headerExtensions = [{ uri: 'urn:a', id: 256 }]; }],
   ['VP10', 415, ({ codecs }) => {

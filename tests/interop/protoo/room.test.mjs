@@ -63,7 +63,7 @@ test('capabilities are the table of PROTOCOL section 6', async () => {
   client.drop();
 });
 
-test('before join requests get 403, notifications are ignored; a second join gets 409', async () => {
+test('before join: 403 to requests, notifications ignored; a second join gets 409', async () => {
   const client = await Client.open(server, newRoom(), 'early');
   for (const method of ['createTransport', 'createReceiver', 'pauseReceiver', 'resumeReceiver',
     'enableSender', 'playSender', 'stopSender']) {
