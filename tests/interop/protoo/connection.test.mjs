@@ -15,6 +15,7 @@ after(() => server.stop());
 /** HTTP status that a WebSocket upgrade of this path and query gets. */
 async function upgrade(path, headers = {}) {
   const request = http.get(server.url + path, {
+    agent: false,
     headers: {
       Connection: 'Upgrade',
       Upgrade: 'websocket',

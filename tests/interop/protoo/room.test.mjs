@@ -211,6 +211,6 @@ test('with everyone coming at once, each view of the room is exact', async () =>
     for (const said of peer.heard) view.apply(said);
     const others = new Map([...expected].filter(([name]) => name !== names[i]));
     assert.deepEqual(view.summary(), others, `as ${names[i]} sees it`);
-    peer.drop();
   }
+  for (const peer of peers) peer.drop();
 });

@@ -54,16 +54,17 @@ test('nobody enables what is announced to somebody else', async () => {
   for (const peer of [alice, bob]) peer.drop();
 });
 
-// Each row: bob's transports in the order he makes them, and which one carries Sender 1.
+// Each row: bob's transports in the order he makes them, and which one carries Sender 1. The first
+// rule that finds one decides.
 const CHOICES = [
   ['the newest made to receive', 2, [
     { id: 1, direction: 'recv' }, { id: 2, direction: 'recv' }, { id: 3 },
     { id: 4, direction: 'send', dtlsParameters: dtls() },
   ]],
-  ['else the newest without dtlsParameters', 2, [
+  ['the newest without dtlsParameters', 2, [
     { id: 1 }, { id: 2 }, { id: 3, dtlsParameters: dtls() }, { id: 4, direction: 'send' },
   ]],
-  ['else the newest that carries no Receiver', 2, [
+  ['the newest that carries no Receiver', 2, [
     { id: 1, dtlsParameters: dtls() }, { id: 2, dtlsParameters: dtls() },
     { id: 3, dtlsParameters: dtls(), receiver: true },
     { id: 4, direction: 'send', dtlsParameters: dtls() },
