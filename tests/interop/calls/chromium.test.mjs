@@ -21,9 +21,10 @@ after(async () => {
   await server?.stop();
 });
 
-test('two pages: ten seconds of both, in sync', TIMEOUT, async () => {
+test('two pages: ten seconds of both, in sync', TIMEOUT, async (t) => {
   await call(server, 'two', { ada: chromium, bob: chromium }, async (guests) => {
-    assertInSync(await watch(guests));
+    await watch(guests);
+    (await assertInSync(guests)).forEach((line) => t.diagnostic(line));
     for (const guest of guests) {
       const { connection, tiles } = await guest.state();
       assert.equal(connection, 'connected');
@@ -70,11 +71,12 @@ test('pause and resume, stop and play: the others see it, and only they', TIMEOU
   });
 });
 
-test('four pages: ten seconds of all; one leaves, one dies, one comes back', TIMEOUT, async () => {
+test('four pages: ten seconds of all; one leaves, one dies, one comes back', TIMEOUT, async (t) => {
   const seats = { ada: chromium, bob: chromium, cyd: chromium, dan: chromium };
   await call(server, 'four', seats, async (guests, room) => {
     const [ada, bob, cyd, dan] = guests;
-    assertInSync(await watch(guests));
+    await watch(guests);
+    (await assertInSync(guests)).forEach((line) => t.diagnostic(line));
 
     await cyd.click('#leave');
     await until('cyd is back in the lobby', async () => (await cyd.state()).view === 'lobby');

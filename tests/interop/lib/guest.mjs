@@ -66,6 +66,9 @@ export class Guest {
     this.name = name;
     this.page = page;
     page.on('pageerror', (error) => this.complaints.push(String(error)));
+    page.on('console', (said) => {
+      if (said.type() === 'error') this.complaints.push(said.text());
+    });
     page.on('crash', () => this.complaints.push('the page crashed'));
   }
 

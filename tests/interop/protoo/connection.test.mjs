@@ -174,6 +174,26 @@ test('unknown methods: 404 to a request, nothing to a notification', async () =>
   peer.drop();
 });
 
+test('data that is no object is of the wrong shape, whatever the request', async () => {
+  const peer = await Raw.open(server, newRoom(), 'a');
+  for (const data of [5, 'x', true, [1]]) {
+    assert.equal((await peer.request(1, 'join', data)).errorCode, 400);
+  }
+  assert.equal((await peer.request(2, 'join', null)).ok, true);
+  for (const method of ['createTransport', 'createReceiver', 'enableSender', 'pauseReceiver']) {
+    for (const data of [5, 'x', [1], null, {}]) {
+      assert.equal((await peer.request(3, method, data)).errorCode, 400, method);
+    }
+  }
+  for (const method of ['updateTransport', 'closeTransport', 'closeReceiver']) {
+    for (const data of [5, 'x', [1], null, {}, { id: 'one' }, { id: 1 }]) {
+      peer.json({ notification: true, method, data });
+    }
+  }
+  assert.equal((await peer.request(4, 'createTransport', { id: 1 })).ok, true);
+  peer.close();
+});
+
 test('responses come in the order of the requests, good and bad mixed', async () => {
   const peer = await Raw.open(server, newRoom(), 'a');
   peer.json({ request: true, id: 5, method: 'join' });
