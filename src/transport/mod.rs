@@ -1,1 +1,3 @@
 //! L2 one client association.
+
+pub mod srtp;
