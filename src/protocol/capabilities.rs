@@ -8,7 +8,7 @@ use super::extension::{ExtensionEntry, server_extensions};
 use super::fmtp::Fmtp;
 use super::format::{Format, H264Profile};
 use super::json::{Json, Object, Text, Word};
-use super::rtp_parameters::codec_name;
+use super::source_codecs::codec_name;
 use crate::types::{Codec, Kind, Pt};
 
 /// One row of the server's table.

@@ -30,11 +30,6 @@ impl Fmtp {
         )
     }
 
-    /// The value as a whole number, whether it was written as one or as text; `None` if absent.
-    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Option<Result<T, T::Err>> {
-        Some(self.text(name)?.parse())
-    }
-
     /// One of the server's own, written as a JSON object.
     pub(super) fn of(value: Value) -> Self {
         match value {
@@ -99,9 +94,8 @@ mod tests {
     fn values_as_sdp_writes_them() {
         let fmtp = parse(r#"{"Apt":96,"x":"1","y":true,"z":null,"":"111/111"}"#).unwrap();
         assert_eq!(fmtp.text("apt").as_deref(), Some("96"));
-        assert_eq!(fmtp.number::<u8>("apt"), Some(Ok(96)));
-        assert_eq!(fmtp.number::<u8>("x"), Some(Ok(1)));
-        assert!(fmtp.number::<u8>("y").unwrap().is_err());
+        assert_eq!(fmtp.text("x").as_deref(), Some("1"));
+        assert_eq!(fmtp.text("y").as_deref(), Some("true"));
         assert_eq!(fmtp.text("z"), None);
         assert_eq!(fmtp.text("").as_deref(), Some("111/111"));
         assert_eq!(

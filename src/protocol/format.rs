@@ -112,7 +112,7 @@ impl Format {
 
 /// A parameter whose absence means 0; `None` if it is no small number.
 fn number(fmtp: &Fmtp, name: &str) -> Option<u8> {
-    fmtp.number(name).unwrap_or(Ok(0)).ok()
+    fmtp.text(name).map_or(Some(0), |text| text.parse().ok())
 }
 
 /// RFC 6184 §8.1, table 5: the profile follows from `profile_idc` and three to five bits of the

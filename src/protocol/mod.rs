@@ -35,6 +35,7 @@ pub mod notification;
 pub mod request;
 pub mod rtp_parameters;
 pub mod sender_parameters;
+mod source_codecs;
 pub mod transport;
 
 pub use capabilities::{ClientCapabilities, server_capabilities};

@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
-use super::capabilities::{CodecSpec, mime_type};
+use super::capabilities::CodecSpec;
 use super::fmtp::Fmtp;
 use super::format::Format;
 use super::json::{Object, Text};
+use super::source_codecs::{CodecWire, Codecs};
 use super::{Error, HeaderExtension};
 use crate::types::limit::{CNAME_MAX, ENCODINGS_MAX};
 use crate::types::{Codec, Kind, Mid, Pt, Rid, Ssrc};
@@ -151,21 +151,6 @@ pub(super) struct RtpParametersWire<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CodecWire<'a> {
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    #[serde(borrow)]
-    mime_type: Option<Text<'a>>,
-    clock_rate: u32,
-    payload_type: u8,
-    channels: Option<u32>,
-    #[serde(rename = "rtcpFeedback")]
-    _rtcp_feedback: Option<Vec<IgnoredAny>>,
-    parameters: Option<Fmtp>,
-}
-
-#[derive(Deserialize)]
 struct ExtensionWire<'a> {
     #[serde(borrow)]
     uri: Text<'a>,
@@ -204,7 +189,7 @@ struct RtcpWire<'a> {
 }
 
 /// A contradiction at a place below `rtpParameters`.
-fn contradiction(reason: impl std::fmt::Display) -> Error {
+pub(super) fn contradiction(reason: impl std::fmt::Display) -> Error {
     Error::bad_request(format!("rtpParameters.{reason}"))
 }
 
@@ -224,141 +209,6 @@ fn mid(mux_id: Option<Text<'_>>, mid: Option<Text<'_>>) -> Result<Option<Mid>, E
             "mid: {b:?}, but muxId is {a:?}"
         ))),
         (a, b) => Ok(a.or(b)),
-    }
-}
-
-/// What `codecs` comes to.
-struct Codecs {
-    codec: Codec,
-    format: Format,
-    spec: &'static CodecSpec,
-    fmtp: Fmtp,
-    payload_types: Vec<(Pt, PtRole)>,
-}
-
-impl Codecs {
-    fn new(kind: Kind, mut wire: Vec<Object<CodecWire<'_>>>) -> Result<Self, Error> {
-        let declared = declared_payload_types(&wire)?;
-        let Some(Object(first)) = wire.first_mut() else {
-            return Err(contradiction("codecs: empty"));
-        };
-        let media = Pt(first.payload_type);
-        let fmtp = first.parameters.take().unwrap_or_default();
-        let name = first.name_of(kind, 0)?;
-        let (clock_rate, channels) = (first.clock_rate, first.channels);
-        let format = Format::identify(kind, name, clock_rate, channels, &fmtp);
-        let known = format.and_then(|f| Some((f.codec()?, f, CodecSpec::find(f)?)));
-        let Some((codec, format, spec)) = known else {
-            let fmtp = serde_json::to_string(&fmtp).unwrap_or_default();
-            let reason = format!("rtpParameters.codecs[0]: {name}/{clock_rate} {fmtp}");
-            return Err(Error::unsupported(format!("{reason} is not supported")));
-        };
-        let mut payload_types = vec![(media, PtRole::Media)];
-        for (i, Object(entry)) in wire.iter().enumerate().skip(1) {
-            let Some(role) = entry.role_beside(kind, i, media, codec, &declared)? else {
-                continue;
-            };
-            if payload_types.iter().any(|(_, taken)| *taken == role) {
-                let name = entry.name_of(kind, i)?;
-                return Err(contradiction(format_args!(
-                    "codecs[{i}]: a second {name} for payload type {media}"
-                )));
-            }
-            payload_types.push((Pt(entry.payload_type), role));
-        }
-        Ok(Self {
-            codec,
-            format,
-            spec,
-            fmtp,
-            payload_types,
-        })
-    }
-}
-
-impl CodecWire<'_> {
-    /// Its name, once it is known to be of the right kind.
-    fn name_of(&self, kind: Kind, i: usize) -> Result<&str, Error> {
-        let (mime_kind, name) = codec_name(self.name.as_ref(), self.mime_type.as_ref())
-            .map_err(|reason| contradiction(format_args!("codecs[{i}].{reason}")))?;
-        match mime_kind {
-            Some(mime_kind) if mime_kind != kind => {
-                let (is, expected) = (mime_type(mime_kind, name), mime_type(kind, "…"));
-                Err(contradiction(format_args!(
-                    "codecs[{i}].mimeType: {is}, expected {expected}"
-                )))
-            }
-            _ => Ok(name),
-        }
-    }
-
-    /// Its role where it goes with a source of `media`; `None` for what the server does not use.
-    fn role_beside(
-        &self,
-        kind: Kind,
-        i: usize,
-        media: Pt,
-        codec: Codec,
-        declared: &HashSet<u8>,
-    ) -> Result<Option<PtRole>, Error> {
-        let name = self.name_of(kind, i)?;
-        let none = Fmtp::default();
-        let fmtp = self.parameters.as_ref().unwrap_or(&none);
-        if name.eq_ignore_ascii_case("rtx") {
-            let at = format_args!("codecs[{i}].parameters").to_string();
-            let apt = fmtp
-                .text("apt")
-                .ok_or_else(|| contradiction(format_args!("{at}: missing field `apt`")))?;
-            let target = apt.parse().ok().filter(|pt| declared.contains(pt));
-            let target = target.filter(|pt| *pt != self.payload_type);
-            let target = target.ok_or_else(|| {
-                contradiction(format_args!("{at}.apt: no codec has payload type {apt}"))
-            })?;
-            return Ok((Pt(target) == media).then_some(PtRole::Rtx { apt: media }));
-        }
-        let format = Format::identify(kind, name, self.clock_rate, self.channels, fmtp);
-        Ok((format == Some(Format::Red) && codec == Codec::Opus).then_some(PtRole::Red))
-    }
-}
-
-/// RFC 5761 §4: RTP's payload types keep away from 64 to 95, or RTCP could not be told apart.
-fn declared_payload_types(codecs: &[Object<CodecWire<'_>>]) -> Result<HashSet<u8>, Error> {
-    let mut declared = HashSet::new();
-    for (i, Object(codec)) in codecs.iter().enumerate() {
-        let pt = codec.payload_type;
-        if !matches!(pt, 0..=63 | 96..=127) {
-            return Err(contradiction(format_args!(
-                "codecs[{i}].payloadType: {pt}, expected 0 to 63 or 96 to 127"
-            )));
-        }
-        if !declared.insert(pt) {
-            return Err(contradiction(format_args!(
-                "codecs[{i}].payloadType: {pt} a second time"
-            )));
-        }
-    }
-    Ok(declared)
-}
-
-/// The codec's name, and its kind where there is a `mimeType`. An error begins with the member.
-pub(super) fn codec_name<'a>(
-    name: Option<&'a Text<'_>>,
-    mime_type: Option<&'a Text<'_>>,
-) -> Result<(Option<Kind>, &'a str), String> {
-    let name = name.map(|Text(name)| &**name);
-    let Some(Text(mime)) = mime_type else {
-        return Ok((None, name.ok_or("mimeType: missing")?));
-    };
-    let (kind, subtype) = match mime.split_once('/') {
-        Some((top, subtype)) if top.eq_ignore_ascii_case("audio") => (Kind::Audio, subtype),
-        Some((top, subtype)) if top.eq_ignore_ascii_case("video") => (Kind::Video, subtype),
-        _ => return Err(format!("mimeType: {mime:?}, expected audio/… or video/…")),
-    };
-    match name {
-        Some(name) if !name.eq_ignore_ascii_case(subtype) => {
-            Err(format!("name: {name:?}, but mimeType is {mime:?}"))
-        }
-        _ => Ok((Some(kind), subtype)),
     }
 }
 

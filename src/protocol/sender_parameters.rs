@@ -85,15 +85,11 @@ impl SourceParameters {
     ) -> SenderParameters {
         let rtx = rtx_ssrc.zip(self.spec.rtx_pt);
         let red = CodecSpec::find(Format::Red).filter(|_| self.has_red());
-        let forwarded = self.extensions.iter().filter_map(|(extension, source_id)| {
+        let handed_on = self.extensions.iter().filter_map(|(extension, theirs)| {
             let (uri, id) = extension.forwarded()?;
-            Some((*source_id, ExtensionEntry { uri, id }))
+            Some((ExtensionEntry { uri, id }, (*theirs, id)))
         });
-        let (source_ids, header_extensions): (Vec<u8>, Vec<ExtensionEntry>) = forwarded.unzip();
-        let extensions = source_ids
-            .into_iter()
-            .zip(header_extensions.iter().map(|e| e.id));
-        let extensions = extensions.collect();
+        let (header_extensions, extensions) = handed_on.unzip();
 
         let media = codec_entry(self.spec, Cow::Borrowed(&self.fmtp));
         let red_entry = red.map(|spec| codec_entry(spec, Cow::Owned(spec.parameters())));

@@ -132,6 +132,17 @@ fn what_comes_with_the_codec() {
         (Some(PtRole::Red), None)
     );
 
+    let codecs = json!([
+        codec("audio/PCMU", 0, json!({})),
+        codec("audio/red", 63, json!({}))
+    ]);
+    let source = parse("audio", &json!({ "codecs": codecs })).unwrap();
+    assert_eq!(
+        source.payload_types,
+        [(Pt(0), PtRole::Media)],
+        "red is for opus"
+    );
+
     let source = parse(
         "video",
         &json!({"codecs": [
