@@ -111,14 +111,14 @@ export class Raw {
   #socket;
   #wake = () => {};
 
-  static async open(server, roomId, peerName, protocols = ['protoo']) {
-    const raw = new Raw(server.socketUrl({ roomId, peerName }), protocols);
+  static async open(server, roomId, peerName, protocols = ['protoo'], options = {}) {
+    const raw = new Raw(server.socketUrl({ roomId, peerName }), protocols, options);
     await within('connection', raw.opened);
     return raw;
   }
 
-  constructor(url, protocols) {
-    this.#socket = new WebSocket(url, protocols);
+  constructor(url, protocols, options) {
+    this.#socket = new WebSocket(url, protocols, options);
     this.opened = once(this.#socket, 'open');
     this.opened.catch(() => {});
     /** Resolves with how the server closed. */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Raw, newRoom } from '../lib/client.mjs';
 import { within } from '../lib/expect.mjs';
 import { audio, sendTransport } from '../lib/examples.mjs';
@@ -221,6 +222,34 @@ test('fragments, pings and responses from a client disturb nothing', async () =>
   peer.close();
 });
 
+test('a client that answers no ping is gone after two of them, the others stay', async () => {
+  const hasty = await Server.start('--ping-interval', '0.3');
+  try {
+    const room = newRoom();
+    const alive = await Client.join(hasty, room, 'alive');
+    const dead = await Raw.open(hasty, room, 'dead', ['protoo'], { autoPong: false });
+    await dead.request(1, 'join', {});
+    await alive.next('newPeer');
+    const since = Date.now();
+    assert.equal((await alive.next('peerLeft')).name, 'dead');
+    assert.ok(Date.now() - since > 400, 'not after the first');
+    await sleep(900);
+    await alive.quiet();
+    alive.drop();
+    dead.close();
+  } finally {
+    await hasty.stop();
+  }
+});
+
+test('a server that ends says so: 1001', async () => {
+  const ending = await Server.start();
+  const peer = await Raw.open(ending, newRoom(), 'a');
+  await peer.request(1, 'join', {});
+  await ending.stop();
+  await peer.closedWith(1001);
+});
+
 test('a flood of requests: 429 first, 1008 in the end', async () => {
   const room = newRoom();
   const other = await Client.join(server, room, 'other');
@@ -272,5 +301,5 @@ async function talker(room, name) {
 /** Too many requests: wait a little; anything else is a failure. */
 async function busy(error) {
   if (error.code !== 429) throw error;
-  await new Promise((resolve) => { setTimeout(resolve, 50); });
+  await sleep(50);
 }
