@@ -17,10 +17,7 @@ const DESTINATIONS: usize = 64;
 const DATAGRAM: usize = 1200;
 
 fn bind() -> MediaSocket {
-    let options = SocketOptions {
-        receive_buffer: 1 << 20,
-        send_buffer: 4 << 20,
-    };
+    let options = SocketOptions { receive_buffer: 1 << 20, send_buffer: 4 << 20 };
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     MediaSocket::bind(address, &options).expect("a loopback socket")
 }
@@ -41,10 +38,7 @@ fn udp_batch(c: &mut Criterion) {
     group.throughput(Throughput::Elements(DESTINATIONS as u64));
 
     let payload = [0x80; DATAGRAM];
-    let addresses: Vec<_> = destinations
-        .iter()
-        .map(|d| SockAddr::from(d.local_addr()))
-        .collect();
+    let addresses: Vec<_> = destinations.iter().map(|d| SockAddr::from(d.local_addr())).collect();
     let sender = SockRef::from(&sockets[0]);
     let mut waiting = 0;
     group.bench_function("sendto_each", |b| {
@@ -62,10 +56,7 @@ fn udp_batch(c: &mut Criterion) {
     let mut arena = TxArena::new(DESTINATIONS);
     let paths: Vec<_> = destinations
         .iter()
-        .map(|d| Path::Udp {
-            socket: SocketId(0),
-            remote: d.local_addr(),
-        })
+        .map(|d| Path::Udp { socket: SocketId(0), remote: d.local_addr() })
         .collect();
     group.bench_function("flush", |b| {
         b.iter_batched(

@@ -36,10 +36,7 @@ pub struct Datagram<'a> {
 
 impl RxBatch {
     /// An empty batch.
-    #[expect(
-        clippy::new_without_default,
-        reason = "100 KB should not come about by derive"
-    )]
+    #[expect(clippy::new_without_default, reason = "100 KB should not come about by derive")]
     pub fn new() -> Self {
         Self {
             buffers: vec![[0; DATAGRAM_MAX]; BATCH].into_boxed_slice(),
@@ -161,9 +158,7 @@ impl TxArena {
     /// The next free slot, `DATAGRAM_MAX` bytes of anything; `None` when all are in use. The same
     /// one again until it is committed.
     pub fn slot(&mut self) -> Option<&mut [u8]> {
-        self.slots
-            .get_mut(self.queue.len())
-            .map(|slot| &mut slot[..])
+        self.slots.get_mut(self.queue.len()).map(|slot| &mut slot[..])
     }
 
     /// Queues the first `len` bytes of the slot that was handed out last.
@@ -171,14 +166,8 @@ impl TxArena {
     /// # Panics
     /// If there was no slot, or it is shorter than `len`: the caller has written past its end.
     pub fn commit(&mut self, path: Path, len: usize) {
-        assert!(
-            self.queue.len() < self.slots.len(),
-            "a commit without a slot"
-        );
-        assert!(
-            len <= DATAGRAM_MAX,
-            "{len} bytes in a slot of {DATAGRAM_MAX}"
-        );
+        assert!(self.queue.len() < self.slots.len(), "a commit without a slot");
+        assert!(len <= DATAGRAM_MAX, "{len} bytes in a slot of {DATAGRAM_MAX}");
         self.queue.push((path, len));
     }
 
@@ -231,19 +220,11 @@ impl TxArena {
 
     /// What is queued for one socket.
     fn datagrams(&self, socket: usize) -> impl Iterator<Item = TxDatagram<'_>> {
-        self.queue
-            .iter()
-            .zip(&self.slots)
-            .filter_map(move |((path, len), slot)| {
-                let Path::Udp {
-                    socket: SocketId(id),
-                    remote,
-                } = *path;
-                (usize::from(id) == socket).then(|| TxDatagram {
-                    to: remote.into(),
-                    bytes: &slot[..*len],
-                })
-            })
+        self.queue.iter().zip(&self.slots).filter_map(move |((path, len), slot)| {
+            let Path::Udp { socket: SocketId(id), remote } = *path;
+            (usize::from(id) == socket)
+                .then(|| TxDatagram { to: remote.into(), bytes: &slot[..*len] })
+        })
     }
 }
 
@@ -259,10 +240,8 @@ fn send_batch(
             Ok(sent @ 1..) => {
                 let (gone, left) = rest.split_at(sent);
                 report.sent += sent as u64;
-                report.bytes += gone
-                    .iter()
-                    .map(|datagram| datagram.bytes.len() as u64)
-                    .sum::<u64>();
+                report.bytes +=
+                    gone.iter().map(|datagram| datagram.bytes.len() as u64).sum::<u64>();
                 rest = left;
             }
             Err(error) if is_want_of_room(&error) => {
@@ -280,10 +259,7 @@ fn send_batch(
 
 /// The socket's buffer is full, or the kernel's memory; the next datagram would fare no better.
 fn is_want_of_room(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM)
-    )
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM))
 }
 
 #[cfg(test)]

@@ -15,12 +15,7 @@ pub fn host_addresses() -> io::Result<Vec<IpAddr>> {
 }
 
 fn choose(addresses: &[InterfaceAddress]) -> Vec<IpAddr> {
-    let running = || {
-        addresses
-            .iter()
-            .filter(|address| address.running)
-            .map(|address| address.ip)
-    };
+    let running = || addresses.iter().filter(|address| address.running).map(|address| address.ip);
     let v4 = running().find(|ip| match ip {
         IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()),
         IpAddr::V6(_) => false,
@@ -71,10 +66,7 @@ mod tests {
 
     #[test]
     fn a_private_address_is_better_than_none() {
-        assert_eq!(
-            chosen(&["10.0.0.1", "fd00::1", "fd00::2"]),
-            ["10.0.0.1", "fd00::1"]
-        );
+        assert_eq!(chosen(&["10.0.0.1", "fd00::1", "fd00::2"]), ["10.0.0.1", "fd00::1"]);
         assert_eq!(chosen(&["fe80::1", "fd00::1"]), ["fd00::1"]);
     }
 
@@ -86,11 +78,7 @@ mod tests {
     #[test]
     fn this_hosts_loopback_is_listed_and_not_chosen() {
         let all = interface_addresses().unwrap();
-        assert!(
-            all.iter()
-                .any(|address| address.running && address.ip.is_loopback()),
-            "{all:?}"
-        );
+        assert!(all.iter().any(|address| address.running && address.ip.is_loopback()), "{all:?}");
         assert!(host_addresses().unwrap().iter().all(|ip| !ip.is_loopback()));
     }
 }

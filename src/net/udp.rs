@@ -47,11 +47,7 @@ impl MediaSocket {
 
     fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<MediaSocket> {
         // socket2's `new` sets close-on-exec in the same system call.
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::DGRAM,
-            Some(Protocol::UDP),
-        )?;
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -61,20 +57,11 @@ impl MediaSocket {
         socket.set_recv_buffer_size(options.receive_buffer)?;
         socket.set_send_buffer_size(options.send_buffer)?;
         socket.bind(&address.into())?;
-        let local = socket
-            .local_addr()?
-            .as_socket()
-            .ok_or(io::ErrorKind::Unsupported)?;
+        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
         // The kernel doubles what is set, to have room for its own headers (man 7 socket).
         let receive_buffer = socket.recv_buffer_size()? / 2;
         let send_buffer = socket.send_buffer_size()? / 2;
-        Ok(Self {
-            socket,
-            local,
-            receive_buffer,
-            send_buffer,
-            overflow_seen: Cell::new(0),
-        })
+        Ok(Self { socket, local, receive_buffer, send_buffer, overflow_seen: Cell::new(0) })
     }
 
     /// The address it is bound to, with the port that the kernel chose.
@@ -130,10 +117,7 @@ fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
         Some(libc::EINVAL) => "; a link-local address needs its interface (fe80::1%2)",
         _ => "",
     };
-    io::Error::new(
-        error.kind(),
-        format!("cannot bind UDP {address}: {error}{hint}"),
-    )
+    io::Error::new(error.kind(), format!("cannot bind UDP {address}: {error}{hint}"))
 }
 
 #[cfg(test)]

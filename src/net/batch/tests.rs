@@ -9,18 +9,14 @@ use crate::net::SocketOptions;
 const LOCALHOST: &str = "127.0.0.1:0";
 
 fn media_socket(address: &str) -> MediaSocket {
-    let options = SocketOptions {
-        receive_buffer: 1 << 20,
-        send_buffer: 1 << 20,
-    };
+    let options = SocketOptions { receive_buffer: 1 << 20, send_buffer: 1 << 20 };
     MediaSocket::bind(address.parse().unwrap(), &options).unwrap()
 }
 
 /// A client: a plain socket that blocks, but not for ever.
 fn peer(address: &str) -> UdpSocket {
     let peer = UdpSocket::bind(address).unwrap();
-    peer.set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     peer
 }
 
@@ -43,10 +39,7 @@ fn recv(batch: &mut RxBatch, socket: &MediaSocket) -> usize {
 }
 
 fn path(socket: u8, remote: SocketAddr) -> Path {
-    Path::Udp {
-        socket: SocketId(socket),
-        remote,
-    }
+    Path::Udp { socket: SocketId(socket), remote }
 }
 
 fn queue(arena: &mut TxArena, path: Path, bytes: &[u8]) {
@@ -81,15 +74,7 @@ fn question_and_answer(address: &str) {
     let mut arena = TxArena::new(1);
     queue(&mut arena, path(0, datagram.remote), b"answer");
     let report = arena.flush(std::slice::from_ref(&socket));
-    assert_eq!(
-        report,
-        FlushReport {
-            sent: 1,
-            bytes: 6,
-            blocked: 0,
-            refused: 0
-        }
-    );
+    assert_eq!(report, FlushReport { sent: 1, bytes: 6, blocked: 0, refused: 0 });
     assert_eq!(next(&peer), ("answer".into(), socket.local_addr()));
 }
 
@@ -99,10 +84,7 @@ fn question_and_answer_over_ipv4() {
 }
 
 #[test]
-#[expect(
-    clippy::print_stderr,
-    reason = "who runs the tests must see what was not tested"
-)]
+#[expect(clippy::print_stderr, reason = "who runs the tests must see what was not tested")]
 fn question_and_answer_over_ipv6() {
     match UdpSocket::bind("[::1]:0") {
         Ok(_) => question_and_answer("[::1]:0"),
@@ -135,9 +117,7 @@ fn many_datagrams_reach_their_destinations_in_order() {
     for peer in &peers {
         let received: Vec<_> = (0..2 * EACH).map(|_| next(peer)).collect();
         for socket in &sockets {
-            let in_order = received
-                .iter()
-                .filter(|(_, from)| *from == socket.local_addr());
+            let in_order = received.iter().filter(|(_, from)| *from == socket.local_addr());
             let numbers: Vec<usize> = in_order.map(|(text, _)| text.parse().unwrap()).collect();
             assert_eq!(numbers, Vec::from_iter(0..EACH));
         }
@@ -157,10 +137,7 @@ fn a_long_queue_is_received_in_full_batches() {
         received.extend((0..count).map(|i| rx.datagram(i).bytes[0]));
         calls += 1;
     }
-    assert!(
-        calls < 15,
-        "three should do, even if some come late: {calls}"
-    );
+    assert!(calls < 15, "three should do, even if some come late: {calls}");
     assert_eq!(received, Vec::from_iter(0..150));
     assert_eq!(rx.recv(&socket).unwrap(), 0);
 }
@@ -189,11 +166,7 @@ fn only_what_is_longer_than_a_slot_is_truncated() {
         peer.send_to(&vec![7; sent], socket.local_addr()).unwrap();
         assert_eq!(recv(&mut rx, &socket), 1);
         let datagram = rx.datagram(0);
-        assert_eq!(
-            (datagram.bytes.len(), datagram.truncated),
-            (received, truncated),
-            "{sent}"
-        );
+        assert_eq!((datagram.bytes.len(), datagram.truncated), (received, truncated), "{sent}");
         assert!(datagram.bytes.iter().all(|byte| *byte == 7));
     }
 }
@@ -209,11 +182,7 @@ fn a_dead_peer_disturbs_nobody() {
         queue(&mut arena, path(0, alive), b"hello");
         assert_eq!(arena.flush(std::slice::from_ref(&socket)).sent, 2);
         assert_eq!(next(&peer).0, "hello");
-        assert_eq!(
-            rx.recv(&socket).unwrap(),
-            0,
-            "ICMP is neither a datagram nor an error"
-        );
+        assert_eq!(rx.recv(&socket).unwrap(), 0, "ICMP is neither a datagram nor an error");
     }
 }
 
@@ -230,18 +199,13 @@ fn what_icmp_left_on_the_socket_is_skipped() {
 
 #[test]
 fn a_broken_socket_is_an_error() {
-    let error = RxBatch::new()
-        .recv_with(|_, _| os_error(libc::EBADF))
-        .unwrap_err();
+    let error = RxBatch::new().recv_with(|_, _| os_error(libc::EBADF)).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EBADF));
 }
 
 #[test]
 fn queue_overflow_is_counted_once() {
-    let options = SocketOptions {
-        receive_buffer: 1,
-        send_buffer: 1 << 20,
-    };
+    let options = SocketOptions { receive_buffer: 1, send_buffer: 1 << 20 };
     let socket = MediaSocket::bind(LOCALHOST.parse().unwrap(), &options).unwrap();
     let (peer, mut rx) = (peer(LOCALHOST), RxBatch::new());
     let mut kept = 0;
@@ -273,15 +237,7 @@ fn a_refused_destination_takes_no_other_with_it() {
     }
     queue(&mut arena, path(7, good), b"there is no such socket");
     let report = arena.flush(std::slice::from_ref(&socket));
-    assert_eq!(
-        report,
-        FlushReport {
-            sent: 4,
-            bytes: 4,
-            blocked: 0,
-            refused: 4
-        }
-    );
+    assert_eq!(report, FlushReport { sent: 4, bytes: 4, blocked: 0, refused: 4 });
     assert!(arena.is_empty());
     let received: Vec<_> = (0..4).map(|_| next(&peer).0).collect();
     assert_eq!(received, ["0", "1", "2", "3"]);
@@ -292,11 +248,7 @@ fn a_full_arena_has_no_slot_until_it_is_flushed() {
     let mut arena = TxArena::new(2);
     assert!(arena.is_empty());
     let first = arena.slot().unwrap().as_ptr();
-    assert_eq!(
-        arena.slot().unwrap().as_ptr(),
-        first,
-        "handed out again until committed"
-    );
+    assert_eq!(arena.slot().unwrap().as_ptr(), first, "handed out again until committed");
     assert!(arena.is_empty());
     for _ in 0..2 {
         queue(&mut arena, path(0, LOCALHOST.parse().unwrap()), b"x");
@@ -332,15 +284,8 @@ fn a_blocked_socket_loses_its_rest_and_only_its_own() {
                 _ => Ok(datagrams.len()),
             }
         });
-        assert_eq!(
-            (report.sent, report.blocked, report.refused),
-            (10 + 150, 140, 0)
-        );
-        assert_eq!(
-            calls,
-            [2, 3],
-            "the blocked one is left alone, the other needs three batches"
-        );
+        assert_eq!((report.sent, report.blocked, report.refused), (10 + 150, 140, 0));
+        assert_eq!(calls, [2, 3], "the blocked one is left alone, the other needs three batches");
         assert!(arena.is_empty());
     }
 }
@@ -355,13 +300,5 @@ fn a_partial_send_is_taken_up_where_it_ended() {
         Ok(datagrams.len().min(7))
     });
     assert_eq!(sent, Vec::from_iter(0..100));
-    assert_eq!(
-        report,
-        FlushReport {
-            sent: 100,
-            bytes: 190,
-            blocked: 0,
-            refused: 0
-        }
-    );
+    assert_eq!(report, FlushReport { sent: 100, bytes: 190, blocked: 0, refused: 0 });
 }

@@ -30,10 +30,7 @@ impl Control {
         let mut rest = self.0.get(..len)?;
         while let Some((message, next)) = split_message(rest) {
             if (message.level, message.kind) == (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) {
-                return message
-                    .data
-                    .first_chunk()
-                    .map(|count| u32::from_ne_bytes(*count));
+                return message.data.first_chunk().map(|count| u32::from_ne_bytes(*count));
             }
             rest = next;
         }
@@ -53,9 +50,7 @@ fn split_message(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
     let level = libc::c_int::from_ne_bytes(*field(bytes, offset_of!(libc::cmsghdr, cmsg_level))?);
     let kind = libc::c_int::from_ne_bytes(*field(bytes, offset_of!(libc::cmsghdr, cmsg_type))?);
     let data = bytes.get(HEADER..len)?;
-    let next = len
-        .checked_next_multiple_of(size_of::<usize>())
-        .and_then(|len| bytes.get(len..));
+    let next = len.checked_next_multiple_of(size_of::<usize>()).and_then(|len| bytes.get(len..));
     Some((Message { level, kind, data }, next.unwrap_or_default()))
 }
 
@@ -99,11 +94,7 @@ mod tests {
         let mut empty = message(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, &count);
         empty[..8].fill(0);
         for bytes in [other_level, other_kind, cut, endless, empty, Vec::new()] {
-            assert_eq!(
-                control(&bytes).queue_overflow(bytes.len()),
-                None,
-                "{bytes:?}"
-            );
+            assert_eq!(control(&bytes).queue_overflow(bytes.len()), None, "{bytes:?}");
         }
         assert_eq!(Control::EMPTY.queue_overflow(usize::MAX), None);
     }

@@ -1,8 +1,5 @@
 //! `getifaddrs`: the addresses of this host's interfaces.
-#![expect(
-    unsafe_code,
-    reason = "std does not list interfaces; getifaddrs hands out pointers"
-)]
+#![expect(unsafe_code, reason = "std does not list interfaces; getifaddrs hands out pointers")]
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -26,10 +23,7 @@ pub(in crate::net) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>>
         let entry = unsafe { entry.as_ref() };
         if let Some(ip) = NonNull::new(entry.ifa_addr).and_then(ip) {
             let up = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_uint;
-            addresses.push(InterfaceAddress {
-                ip,
-                running: entry.ifa_flags & up == up,
-            });
+            addresses.push(InterfaceAddress { ip, running: entry.ifa_flags & up == up });
         }
         next = NonNull::new(entry.ifa_next);
     }
@@ -44,11 +38,7 @@ impl List {
         let mut first = std::ptr::null_mut();
         // SAFETY: the pointer is to a local that outlives the call.
         let returned = unsafe { libc::getifaddrs(&raw mut first) };
-        if returned == 0 {
-            Ok(Self(first))
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if returned == 0 { Ok(Self(first)) } else { Err(io::Error::last_os_error()) }
     }
 }
 

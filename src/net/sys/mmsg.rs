@@ -2,10 +2,7 @@
 //!
 //! The headers that the kernel wants are built on the stack for each call and live no longer, so
 //! no structure here points into itself; that costs about 10 ns a datagram.
-#![expect(
-    unsafe_code,
-    reason = "neither std nor socket2 offers recvmmsg and sendmmsg"
-)]
+#![expect(unsafe_code, reason = "neither std nor socket2 offers recvmmsg and sendmmsg")]
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,10 +24,8 @@ pub(in crate::net) struct TxDatagram<'a> {
 
 impl TxDatagram<'_> {
     /// Fills an array that is not all used.
-    pub(in crate::net) const EMPTY: TxDatagram<'static> = TxDatagram {
-        to: RawAddr::EMPTY,
-        bytes: &[],
-    };
+    pub(in crate::net) const EMPTY: TxDatagram<'static> =
+        TxDatagram { to: RawAddr::EMPTY, bytes: &[] };
 }
 
 /// What is known about a received datagram beside its bytes.
@@ -79,10 +74,7 @@ pub(in crate::net) fn recv(
     for i in 0..room {
         let RxMeta { from, control, .. } = &mut metas[i];
         let control = control.storage();
-        parts[i] = libc::iovec {
-            iov_base: buffers[i].as_mut_ptr().cast(),
-            iov_len: DATAGRAM_MAX,
-        };
+        parts[i] = libc::iovec { iov_base: buffers[i].as_mut_ptr().cast(), iov_len: DATAGRAM_MAX };
         let header = &mut headers[i].msg_hdr;
         header.msg_name = (&raw mut *from).cast();
         header.msg_namelen = size_of::<RawAddr>() as libc::socklen_t;
@@ -122,10 +114,7 @@ pub(in crate::net) fn send(
     let given = BATCH.min(datagrams.len());
     for i in 0..given {
         let TxDatagram { to, bytes } = &datagrams[i];
-        parts[i] = libc::iovec {
-            iov_base: bytes.as_ptr().cast_mut().cast(),
-            iov_len: bytes.len(),
-        };
+        parts[i] = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
         let header = &mut headers[i].msg_hdr;
         header.msg_name = (&raw const *to).cast_mut().cast();
         header.msg_namelen = to.len();
@@ -145,10 +134,7 @@ pub(in crate::net) fn send(
     count(sent)
 }
 
-const EMPTY_PART: libc::iovec = libc::iovec {
-    iov_base: std::ptr::null_mut(),
-    iov_len: 0,
-};
+const EMPTY_PART: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 
 fn empty_header() -> libc::mmsghdr {
     // SAFETY: integers and raw pointers, for which zero is a value (null, nothing described). It

@@ -35,21 +35,12 @@ const _: () = {
 
 impl RawAddr {
     /// Storage for the kernel to fill. Reads as `0.0.0.0:0`.
-    pub(in crate::net) const EMPTY: RawAddr = RawAddr {
-        family: 0,
-        port: [0; 2],
-        v4: [0; 4],
-        v6: [0; 16],
-        scope: 0,
-    };
+    pub(in crate::net) const EMPTY: RawAddr =
+        RawAddr { family: 0, port: [0; 2], v4: [0; 4], v6: [0; 16], scope: 0 };
 
     /// How many bytes of it the kernel should read. (It may always write all.)
     pub(in crate::net) fn len(&self) -> libc::socklen_t {
-        let len = if libc::c_int::from(self.family) == libc::AF_INET6 {
-            V6_LEN
-        } else {
-            V4_LEN
-        };
+        let len = if libc::c_int::from(self.family) == libc::AF_INET6 { V6_LEN } else { V4_LEN };
         len as libc::socklen_t
     }
 
@@ -62,11 +53,7 @@ impl RawAddr {
             return SocketAddr::new(IpAddr::V4(Ipv4Addr::from(self.v4)), port);
         }
         let ip = Ipv6Addr::from(self.v6);
-        let scope = if ip.is_unicast_link_local() {
-            self.scope
-        } else {
-            0
-        };
+        let scope = if ip.is_unicast_link_local() { self.scope } else { 0 };
         SocketAddr::V6(SocketAddrV6::new(ip, port, 0, scope))
     }
 }
@@ -102,12 +89,7 @@ mod tests {
 
     #[test]
     fn addresses_survive_the_kernels_form() {
-        for text in [
-            "192.0.2.1:40000",
-            "[2001:db8::1]:443",
-            "[fe80::1%3]:9",
-            "0.0.0.0:0",
-        ] {
+        for text in ["192.0.2.1:40000", "[2001:db8::1]:443", "[fe80::1%3]:9", "0.0.0.0:0"] {
             assert_eq!(through_the_kernels_form(text).to_string(), text);
         }
     }
@@ -117,9 +99,6 @@ mod tests {
         let ip = "2001:db8::1".parse().unwrap();
         let mut raw = RawAddr::from(SocketAddr::V6(SocketAddrV6::new(ip, 443, 0, 7)));
         raw.v4 = [0, 1, 2, 3]; // where IPv6 keeps the flow label
-        assert_eq!(
-            raw.to_socket_addr(),
-            SocketAddr::V6(SocketAddrV6::new(ip, 443, 0, 0))
-        );
+        assert_eq!(raw.to_socket_addr(), SocketAddr::V6(SocketAddrV6::new(ip, 443, 0, 0)));
     }
 }

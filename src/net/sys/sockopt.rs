@@ -1,8 +1,5 @@
 //! Socket options that socket2 does not know.
-#![expect(
-    unsafe_code,
-    reason = "std and socket2 offer no setsockopt for any option"
-)]
+#![expect(unsafe_code, reason = "std and socket2 offer no setsockopt for any option")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -15,12 +12,7 @@ pub(in crate::net) fn ignore_path_mtu(socket: BorrowedFd<'_>, v6: bool) -> io::R
         let omit = libc::IPV6_PMTUDISC_OMIT;
         set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, omit)
     } else {
-        set_int(
-            socket,
-            libc::IPPROTO_IP,
-            libc::IP_MTU_DISCOVER,
-            libc::IP_PMTUDISC_OMIT,
-        )
+        set_int(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)
     }
 }
 
@@ -46,11 +38,7 @@ fn set_int(
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
-    if returned == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if returned == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -84,10 +72,7 @@ mod tests {
         count_queue_overflow(socket.as_fd()).unwrap();
         let mtu = get_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER);
         assert_eq!(mtu, libc::IP_PMTUDISC_OMIT);
-        assert_eq!(
-            get_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
-            1
-        );
+        assert_eq!(get_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RXQ_OVFL), 1);
 
         if let Ok(socket) = UdpSocket::bind("[::1]:0") {
             ignore_path_mtu(socket.as_fd(), true).unwrap();
