@@ -32,29 +32,13 @@ const fn audio(
     channels: Option<u32>,
     pt: u8,
 ) -> CodecSpec {
-    CodecSpec {
-        format,
-        name,
-        kind: Kind::Audio,
-        clock_rate,
-        channels,
-        pt: Pt(pt),
-        rtx_pt: None,
-    }
+    CodecSpec { format, name, kind: Kind::Audio, clock_rate, channels, pt: Pt(pt), rtx_pt: None }
 }
 
 const fn video(format: Format, name: &'static str, pt: u8) -> CodecSpec {
     let rtx_pt = Some(Pt(pt + 1));
     let (kind, clock_rate, channels) = (Kind::Video, 90_000, None);
-    CodecSpec {
-        format,
-        name,
-        kind,
-        clock_rate,
-        channels,
-        pt: Pt(pt),
-        rtx_pt,
-    }
+    CodecSpec { format, name, kind, clock_rate, channels, pt: Pt(pt), rtx_pt }
 }
 
 const fn h264(profile: H264Profile, pt: u8) -> CodecSpec {
@@ -96,14 +80,8 @@ impl CodecSpec {
         match self.kind {
             Kind::Audio => &[],
             Kind::Video => &[
-                Feedback {
-                    feedback_type: "nack",
-                    parameter: "pli",
-                },
-                Feedback {
-                    feedback_type: "ccm",
-                    parameter: "fir",
-                },
+                Feedback { feedback_type: "nack", parameter: "pli" },
+                Feedback { feedback_type: "ccm", parameter: "fir" },
             ],
         }
     }
@@ -228,9 +206,7 @@ pub struct ClientCapabilities {
 impl ClientCapabilities {
     /// Whether every format that the source may send is among them.
     pub fn can_decode(&self, source: &SourceParameters) -> bool {
-        source
-            .formats()
-            .all(|used| self.formats.iter().any(|known| known.decodes(used)))
+        source.formats().all(|used| self.formats.iter().any(|known| known.decodes(used)))
     }
 }
 

@@ -68,28 +68,14 @@ pub fn parse(text: &str) -> Result<Incoming<'_>, EnvelopeError> {
 }
 
 fn classify(envelope: Envelope<'_>) -> Option<Incoming<'_>> {
-    let Envelope {
-        request,
-        response,
-        notification,
-        id,
-        method,
-        data,
-    } = envelope;
+    let Envelope { request, response, notification, id, method, data } = envelope;
     let id = id.filter(|&id| id <= ID_MAX);
     let method = method.map(|Text(method)| method);
     let forms = [request, response, notification].map(|form| form == Some(true));
     match forms {
-        [true, false, false] => Some(Incoming::Request {
-            id: id?,
-            method: method?,
-            data,
-        }),
+        [true, false, false] => Some(Incoming::Request { id: id?, method: method?, data }),
         [false, true, false] => id.map(|_| Incoming::Response),
-        [false, false, true] => Some(Incoming::Notification {
-            method: method?,
-            data,
-        }),
+        [false, false, true] => Some(Incoming::Notification { method: method?, data }),
         _ => None,
     }
 }
@@ -103,12 +89,7 @@ pub fn success(id: u64, data: &impl Serialize) -> String {
         ok: bool,
         data: &'a T,
     }
-    to_text(&Success {
-        response: true,
-        id,
-        ok: true,
-        data,
-    })
+    to_text(&Success { response: true, id, ok: true, data })
 }
 
 /// The answer to a request that was refused.
@@ -123,13 +104,7 @@ pub fn error(id: u64, error: &Error) -> String {
         error_reason: &'a str,
     }
     let (error_code, error_reason) = (error.code.as_u16(), &*error.reason);
-    to_text(&Failure {
-        response: true,
-        id,
-        ok: false,
-        error_code,
-        error_reason,
-    })
+    to_text(&Failure { response: true, id, ok: false, error_code, error_reason })
 }
 
 fn to_text(message: &impl Serialize) -> String {

@@ -52,10 +52,7 @@ impl Error {
     /// An error of any code; a long reason is shortened in its middle, because values stand in the
     /// middle and both ends say what is wrong with them.
     pub fn new(code: ErrorCode, reason: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason: shorten(reason.into()),
-        }
+        Self { code, reason: shorten(reason.into()) }
     }
 
     /// 400.
@@ -105,9 +102,7 @@ fn shorten(reason: String) -> String {
     let tail_len = REASON_MAX - head_len - ELLIPSIS.len();
     let boundary = |i: &usize| reason.is_char_boundary(*i);
     let head = (0..=head_len).rev().find(boundary).unwrap_or(0);
-    let tail = (reason.len() - tail_len..)
-        .find(boundary)
-        .unwrap_or(reason.len());
+    let tail = (reason.len() - tail_len..).find(boundary).unwrap_or(reason.len());
     [&reason[..head], ELLIPSIS, &reason[tail..]].concat()
 }
 
@@ -118,17 +113,9 @@ mod tests {
     #[test]
     fn a_long_reason_keeps_both_ends() {
         let error = Error::bad_request(format!("field: {}: expected u32", "ä".repeat(100_000)));
-        assert!(
-            error.reason.len() <= REASON_MAX,
-            "{} bytes",
-            error.reason.len()
-        );
+        assert!(error.reason.len() <= REASON_MAX, "{} bytes", error.reason.len());
         assert!(error.reason.starts_with("field: ää"), "{}", error.reason);
-        assert!(
-            error.reason.ends_with("ä: expected u32"),
-            "{}",
-            error.reason
-        );
+        assert!(error.reason.ends_with("ä: expected u32"), "{}", error.reason);
         assert!(error.reason.contains(ELLIPSIS), "{}", error.reason);
     }
 

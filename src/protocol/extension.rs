@@ -49,13 +49,7 @@ const fn row(
     kinds: &'static [Kind],
     forwarded: bool,
 ) -> Row {
-    Row {
-        extension,
-        uri,
-        id,
-        kinds,
-        forwarded,
-    }
+    Row { extension, uri, id, kinds, forwarded }
 }
 
 /// Ids 4 and 5 wait for abs-send-time and transport-wide-cc.
@@ -63,13 +57,7 @@ static TABLE: [Row; 8] = {
     use HeaderExtension::*;
     [
         row(Mid, "urn:ietf:params:rtp-hdrext:sdes:mid", 1, BOTH, false),
-        row(
-            RtpStreamId,
-            "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
-            2,
-            VIDEO,
-            false,
-        ),
+        row(RtpStreamId, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", 2, VIDEO, false),
         row(
             RepairedRtpStreamId,
             "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
@@ -77,20 +65,8 @@ static TABLE: [Row; 8] = {
             VIDEO,
             false,
         ),
-        row(
-            AudioLevel,
-            "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-            6,
-            AUDIO,
-            true,
-        ),
-        row(
-            VideoOrientation,
-            "urn:3gpp:video-orientation",
-            7,
-            VIDEO,
-            true,
-        ),
+        row(AudioLevel, "urn:ietf:params:rtp-hdrext:ssrc-audio-level", 6, AUDIO, true),
+        row(VideoOrientation, "urn:3gpp:video-orientation", 7, VIDEO, true),
         row(
             DependencyDescriptor,
             concat!(
@@ -121,10 +97,7 @@ static TABLE: [Row; 8] = {
 impl HeaderExtension {
     /// By its URI, which is compared exactly.
     pub fn from_uri(uri: &str) -> Self {
-        TABLE
-            .iter()
-            .find(|row| row.uri == uri)
-            .map_or(Self::Other, |row| row.extension)
+        TABLE.iter().find(|row| row.uri == uri).map_or(Self::Other, |row| row.extension)
     }
 
     /// URI and id under which Senders carry it; `None` if they do not.
@@ -148,11 +121,7 @@ pub(super) struct ExtensionEntry {
 pub(super) fn server_extensions() -> Vec<ExtensionEntry> {
     let entries = |kind| {
         let rows = TABLE.iter().filter(move |row| row.kinds.contains(&kind));
-        rows.map(move |row| ExtensionEntry {
-            kind,
-            uri: row.uri,
-            preferred_id: row.id,
-        })
+        rows.map(move |row| ExtensionEntry { kind, uri: row.uri, preferred_id: row.id })
     };
     entries(Kind::Audio).chain(entries(Kind::Video)).collect()
 }

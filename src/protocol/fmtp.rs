@@ -19,15 +19,8 @@ pub struct Fmtp(BTreeMap<String, Value>);
 impl Fmtp {
     /// The value as SDP writes it. Names compare without case (RFC 2045 §5.1).
     pub fn text(&self, name: &str) -> Option<String> {
-        let (_, value) = self
-            .0
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-        Some(
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned),
-        )
+        let (_, value) = self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
     /// One of the server's own, written as a JSON object.
@@ -46,9 +39,7 @@ impl<'de> Deserialize<'de> for Fmtp {
         let mut bytes = 0;
         for (name, scalar) in wire {
             if name.contains(|c: char| c.is_control() || c.is_whitespace() || "=;".contains(c)) {
-                return Err(D::Error::custom(format_args!(
-                    "bad parameter name {name:?}"
-                )));
+                return Err(D::Error::custom(format_args!("bad parameter name {name:?}")));
             }
             if let Some(Scalar(value)) = scalar {
                 bytes += name.len() + value.to_string().len();
@@ -56,9 +47,7 @@ impl<'de> Deserialize<'de> for Fmtp {
             }
         }
         if bytes > FMTP_MAX {
-            return Err(D::Error::custom(format_args!(
-                "{bytes} bytes, more than {FMTP_MAX}"
-            )));
+            return Err(D::Error::custom(format_args!("{bytes} bytes, more than {FMTP_MAX}")));
         }
         Ok(Self(members))
     }
@@ -74,9 +63,9 @@ impl<'de> Deserialize<'de> for Scalar {
             Value::Array(_) | Value::Object(_) => {
                 Err(D::Error::custom("expected a string, number or boolean"))
             }
-            Value::String(text) if text.contains(char::is_control) => Err(D::Error::custom(
-                format_args!("control character in {text:?}"),
-            )),
+            Value::String(text) if text.contains(char::is_control) => {
+                Err(D::Error::custom(format_args!("control character in {text:?}")))
+            }
             _ => Ok(Self(value)),
         }
     }
@@ -124,11 +113,7 @@ mod tests {
     fn the_size_is_bounded() {
         let text = |len: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(len - 3));
         assert!(parse(&text(FMTP_MAX)).is_ok());
-        assert!(
-            parse(&text(FMTP_MAX + 1))
-                .unwrap_err()
-                .contains("more than 2048")
-        );
+        assert!(parse(&text(FMTP_MAX + 1)).unwrap_err().contains("more than 2048"));
         let many: Vec<String> = (0..FMTP_MAX).map(|i| format!(r#""{i}":1"#)).collect();
         assert!(parse(&format!("{{{}}}", many.join(","))).is_err());
     }

@@ -61,20 +61,13 @@ impl Format {
             (Kind::Audio, "pcmu", 8_000, None | Some(1)) => Self::Plain(Codec::Pcmu),
             (Kind::Audio, "pcma", 8_000, None | Some(1)) => Self::Plain(Codec::Pcma),
             (Kind::Video, "vp8", 90_000, _) => Self::Plain(Codec::Vp8),
-            (Kind::Video, "vp9", 90_000, _) => Self::Vp9 {
-                profile: number(fmtp, "profile-id")?,
-            },
+            (Kind::Video, "vp9", 90_000, _) => Self::Vp9 { profile: number(fmtp, "profile-id")? },
             (Kind::Video, "h264", 90_000, _) => {
                 let mode = number(fmtp, "packetization-mode")?;
-                Self::H264 {
-                    profile: h264_profile(fmtp)?,
-                    mode,
-                }
+                Self::H264 { profile: h264_profile(fmtp)?, mode }
             }
             (Kind::Video, "h265", 90_000, _) => Self::Plain(Codec::H265),
-            (Kind::Video, "av1", 90_000, _) => Self::Av1 {
-                profile: number(fmtp, "profile")?,
-            },
+            (Kind::Video, "av1", 90_000, _) => Self::Av1 { profile: number(fmtp, "profile")? },
             _ => return None,
         };
         Some(format)
@@ -96,14 +89,8 @@ impl Format {
         match (self, other) {
             // RFC 6184 §6.3: whoever takes mode 1 takes single NAL units as well.
             (
-                Self::H264 {
-                    profile: ours,
-                    mode: most,
-                },
-                Self::H264 {
-                    profile: theirs,
-                    mode: used,
-                },
+                Self::H264 { profile: ours, mode: most },
+                Self::H264 { profile: theirs, mode: used },
             ) => ours == theirs && used <= most && most <= 1,
             _ => self == other,
         }
@@ -170,37 +157,21 @@ mod tests {
             ("", None),
         ] {
             let format = h264(json!({"profile-level-id": id, "packetization-mode": "1"}));
-            assert_eq!(
-                format,
-                profile.map(|profile| Format::H264 { profile, mode: 1 }),
-                "{id}"
-            );
+            assert_eq!(format, profile.map(|profile| Format::H264 { profile, mode: 1 }), "{id}");
         }
     }
 
     #[test]
     fn h264_defaults_and_digits_read_as_a_number() {
-        let baseline = Format::H264 {
-            profile: H264Profile::Baseline,
-            mode: 0,
-        };
+        let baseline = Format::H264 { profile: H264Profile::Baseline, mode: 0 };
         assert_eq!(h264(json!({})), Some(baseline));
-        let high = Format::H264 {
-            profile: H264Profile::High,
-            mode: 1,
-        };
-        assert_eq!(
-            h264(json!({"profile-level-id": 640_032, "packetization-mode": 1})),
-            Some(high)
-        );
+        let high = Format::H264 { profile: H264Profile::High, mode: 1 };
+        assert_eq!(h264(json!({"profile-level-id": 640_032, "packetization-mode": 1})), Some(high));
     }
 
     #[test]
     fn h264_mode_1_takes_mode_0_but_not_the_reverse() {
-        let format = |mode| Format::H264 {
-            profile: H264Profile::Main,
-            mode,
-        };
+        let format = |mode| Format::H264 { profile: H264Profile::Main, mode };
         assert!(format(1).decodes(format(0)) && format(1).decodes(format(1)));
         assert!(!format(0).decodes(format(1)) && !format(1).decodes(format(2)));
         assert!(!format(2).decodes(format(2)), "interleaving is not served");
@@ -225,15 +196,9 @@ mod tests {
             Format::identify(Kind::Video, name, 90_000, None, &Fmtp::of(parameters))
         };
         assert_eq!(identify("VP9", json!({})), Some(Format::Vp9 { profile: 0 }));
-        assert_eq!(
-            identify("VP9", json!({"profile-id": "2"})),
-            Some(Format::Vp9 { profile: 2 })
-        );
+        assert_eq!(identify("VP9", json!({"profile-id": "2"})), Some(Format::Vp9 { profile: 2 }));
         assert_eq!(identify("VP9", json!({"profile-id": "x"})), None);
-        assert_eq!(
-            identify("AV1", json!({"profile": 1})),
-            Some(Format::Av1 { profile: 1 })
-        );
+        assert_eq!(identify("AV1", json!({"profile": 1})), Some(Format::Av1 { profile: 1 }));
         assert_eq!(identify("AV1", json!({"profile": -1})), None);
     }
 }

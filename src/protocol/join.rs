@@ -65,21 +65,10 @@ mod tests {
             app_data: Some(&app_data),
         };
         let peers = vec![
-            PeerEntry {
-                name: "alice",
-                senders: vec![sender],
-                app_data: Some(&app_data),
-            },
-            PeerEntry {
-                name: "bob",
-                senders: vec![],
-                app_data: None,
-            },
+            PeerEntry { name: "alice", senders: vec![sender], app_data: Some(&app_data) },
+            PeerEntry { name: "bob", senders: vec![], app_data: None },
         ];
-        let response = JoinResponse {
-            rtp_capabilities: &capabilities,
-            peers,
-        };
+        let response = JoinResponse { rtp_capabilities: &capabilities, peers };
         assert_eq!(
             envelope::success(1, &response),
             concat!(

@@ -22,9 +22,7 @@ impl Json {
     /// Serializes one of the server's own messages.
     pub(super) fn of(value: &impl Serialize) -> Self {
         let raw = serde_json::value::to_raw_value(value);
-        Self(Arc::from(raw.expect(
-            "only maps with keys that are no strings fail to serialize",
-        )))
+        Self(Arc::from(raw.expect("only maps with keys that are no strings fail to serialize")))
     }
 }
 
@@ -75,9 +73,7 @@ impl<'de> Deserialize<'de> for AppData {
         let raw = <&RawValue>::deserialize(deserializer)?;
         let bytes = raw.get().len();
         if bytes > APP_DATA_MAX {
-            return Err(D::Error::custom(format_args!(
-                "{bytes} bytes, more than {APP_DATA_MAX}"
-            )));
+            return Err(D::Error::custom(format_args!("{bytes} bytes, more than {APP_DATA_MAX}")));
         }
         Ok(Self(Json(Arc::from(raw.to_owned()))))
     }
@@ -118,9 +114,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
             }
         }
 
-        deserializer
-            .deserialize_map(ObjectVisitor(PhantomData))
-            .map(Object)
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Object)
     }
 }
 
@@ -137,9 +131,7 @@ pub(super) fn parse_data<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>) -> 
             let path = if path == "." { "data" } else { &path };
             let message = error.inner().to_string();
             // serde_json ends with the position, which tells nobody anything once there is a path.
-            let message = message
-                .rsplit_once(" at line ")
-                .map_or(&*message, |(head, _)| head);
+            let message = message.rsplit_once(" at line ").map_or(&*message, |(head, _)| head);
             Err(Error::bad_request(format!("{path}: {message}")))
         }
     }
@@ -161,11 +153,7 @@ mod tests {
     fn parse(text: &str) -> Result<(u32, Option<String>, Option<AppData>), Error> {
         let raw: &RawValue = serde_json::from_str(text).unwrap();
         let sample: Sample<'_> = parse_data(Some(raw))?;
-        Ok((
-            sample.id,
-            sample.raw.map(|raw| raw.get().to_owned()),
-            sample.app_data,
-        ))
+        Ok((sample.id, sample.raw.map(|raw| raw.get().to_owned()), sample.app_data))
     }
 
     #[test]
@@ -178,19 +166,13 @@ mod tests {
 
     #[test]
     fn null_is_absent() {
-        assert_eq!(
-            parse(r#"{"id":1,"raw":null,"appData":null}"#).unwrap(),
-            (1, None, None)
-        );
+        assert_eq!(parse(r#"{"id":1,"raw":null,"appData":null}"#).unwrap(), (1, None, None));
     }
 
     #[test]
     fn an_array_of_the_fields_is_no_object() {
         let error = parse("[1,2,3]").unwrap_err();
-        assert_eq!(
-            error.reason,
-            "data: invalid type: sequence, expected an object"
-        );
+        assert_eq!(error.reason, "data: invalid type: sequence, expected an object");
     }
 
     #[test]
@@ -202,10 +184,7 @@ mod tests {
     #[test]
     fn app_data_is_bounded_by_its_bytes() {
         let text = |len: usize| format!(r#"{{"id":1,"appData":"{}"}}"#, "x".repeat(len - 2));
-        assert_eq!(
-            parse(&text(APP_DATA_MAX)).unwrap().2.unwrap().len(),
-            APP_DATA_MAX
-        );
+        assert_eq!(parse(&text(APP_DATA_MAX)).unwrap().2.unwrap().len(), APP_DATA_MAX);
         let error = parse(&text(APP_DATA_MAX + 1)).unwrap_err();
         assert_eq!(error.reason, "appData: 16385 bytes, more than 16384");
     }

@@ -19,10 +19,7 @@ pub fn new_peer(name: &str, app_data: Option<&AppData>) -> String {
 
 /// `peerLeft`: somebody left, or was lost (then without `appData`).
 pub fn peer_left(name: &str, app_data: Option<&AppData>) -> String {
-    Members::default()
-        .value("name", &name)
-        .app_data(app_data)
-        .notification("peerLeft")
+    Members::default().value("name", &name).app_data(app_data).notification("peerLeft")
 }
 
 /// `transportState`, for clients that asked for it.
@@ -78,10 +75,7 @@ impl Announcement {
     }
 
     fn about(method: &str, peer_name: &str, app_data: Option<&AppData>) -> Self {
-        Members::default()
-            .value("peerName", &peer_name)
-            .app_data(app_data)
-            .announcement(method)
+        Members::default().value("peerName", &peer_name).app_data(app_data).announcement(method)
     }
 
     /// The text for the peer that knows the source as `id`: one allocation of the exact size.
@@ -109,10 +103,7 @@ impl Members {
 
     fn value(self, name: &str, value: &impl Serialize) -> Self {
         let json = serde_json::to_string(value);
-        self.raw(
-            name,
-            &json.expect("texts, numbers and names of states serialize"),
-        )
+        self.raw(name, &json.expect("texts, numbers and names of states serialize"))
     }
 
     fn app_data(self, app_data: Option<&AppData>) -> Self {
@@ -127,10 +118,7 @@ impl Members {
     }
 
     fn announcement(self, method: &str) -> Announcement {
-        Announcement {
-            head: head(method) + ",\"id\":",
-            tail: self.0 + TAIL,
-        }
+        Announcement { head: head(method) + ",\"id\":", tail: self.0 + TAIL }
     }
 }
 
@@ -162,9 +150,7 @@ mod tests {
     /// `data` of a notification that the envelope's own parser takes for one.
     fn data(text: &str) -> &RawValue {
         match envelope::parse(text) {
-            Ok(Incoming::Notification {
-                data: Some(data), ..
-            }) => data,
+            Ok(Incoming::Notification { data: Some(data), .. }) => data,
             other => panic!("{text} is {other:?}"),
         }
     }
@@ -236,10 +222,7 @@ mod tests {
             let text = make("bob", None).for_sender(SenderId(1));
             assert_eq!(data(&text).get(), head.clone() + r#""peerName":"bob"}"#);
             let text = make("bob", app_data("[]").as_ref()).for_sender(SenderId(1));
-            assert_eq!(
-                data(&text).get(),
-                head + r#""peerName":"bob","appData":[]}"#
-            );
+            assert_eq!(data(&text).get(), head + r#""peerName":"bob","appData":[]}"#);
         }
     }
 
@@ -249,10 +232,7 @@ mod tests {
         for id in [0, 1, 9, 10, 99, 100, 999_999_999, 1_000_000_000, u32::MAX] {
             let text = announcement.for_sender(SenderId(id));
             assert_eq!(text.capacity(), text.len(), "{id}");
-            assert!(
-                data(&text).get().contains(&format!(r#""id":{id},"#)),
-                "{text}"
-            );
+            assert!(data(&text).get().contains(&format!(r#""id":{id},"#)), "{text}");
         }
     }
 }

@@ -187,9 +187,7 @@ impl Request {
                 Self::RequestKeyFrame { id }
             }
             "leave" | "updateTransport" | "closeTransport" | "closeReceiver" => {
-                return Err(Error::bad_request(format!(
-                    "method: {method} is a notification"
-                )));
+                return Err(Error::bad_request(format!("method: {method} is a notification")));
             }
             _ => return Err(Error::not_found(format!("unknown method: {method}"))),
         };
@@ -207,14 +205,8 @@ impl Notification {
                 Self::Leave { app_data }
             }
             "updateTransport" => {
-                let UpdateTransportWire {
-                    id,
-                    dtls_parameters,
-                } = parse_data(data)?;
-                Self::UpdateTransport {
-                    id,
-                    dtls_parameters,
-                }
+                let UpdateTransportWire { id, dtls_parameters } = parse_data(data)?;
+                Self::UpdateTransport { id, dtls_parameters }
             }
             "closeTransport" => {
                 let CloseTransportWire { id, app_data } = parse_data(data)?;
@@ -241,18 +233,12 @@ fn check_stated(method: &str, notification: bool, data: Option<&RawValue>) -> Re
     }
     let stated: Stated<'_> = parse_data(data)?;
     match stated {
-        Stated {
-            method: Some(Text(stated)),
-            ..
-        } if stated != method => Err(Error::bad_request(format!(
-            "method: {stated:?}, but the envelope says {method}"
-        ))),
-        Stated {
-            notification: Some(stated),
-            ..
-        } if stated != notification => Err(Error::bad_request(format!(
-            "notification: {stated}, unlike the envelope"
-        ))),
+        Stated { method: Some(Text(stated)), .. } if stated != method => {
+            Err(Error::bad_request(format!("method: {stated:?}, but the envelope says {method}")))
+        }
+        Stated { notification: Some(stated), .. } if stated != notification => {
+            Err(Error::bad_request(format!("notification: {stated}, unlike the envelope")))
+        }
         _ => Ok(()),
     }
 }
@@ -272,11 +258,7 @@ impl From<JoinWire<'_>> for Join {
         for Text(name) in wire.notify.unwrap_or_default() {
             notify.extend(Notify::from_name(&name).filter(|known| !notify.contains(known)));
         }
-        Self {
-            app_data: wire.app_data,
-            rtp_capabilities: wire.rtp_capabilities,
-            notify,
-        }
+        Self { app_data: wire.app_data, rtp_capabilities: wire.rtp_capabilities, notify }
     }
 }
 
@@ -300,15 +282,10 @@ struct TransportOptionsWire {
 impl CreateTransportWire {
     /// PROTOCOL leaves open whether `direction` stands in `options` or beside it: both are taken.
     fn check(self) -> Result<CreateTransport, Error> {
-        let options = self
-            .options
-            .map(|Object(options)| options)
-            .unwrap_or_default();
+        let options = self.options.map(|Object(options)| options).unwrap_or_default();
         let direction = match (self.direction, options.direction) {
             (Some(Word(outer)), Some(Word(inner))) if outer != inner => {
-                return Err(Error::bad_request(
-                    "options.direction: contradicts direction",
-                ));
+                return Err(Error::bad_request("options.direction: contradicts direction"));
             }
             (outer, inner) => outer.or(inner).map(|Word(direction)| direction),
         };
@@ -365,14 +342,8 @@ struct RtpSettingsWire {
 
 impl From<EnableSenderWire> for EnableSender {
     fn from(wire: EnableSenderWire) -> Self {
-        let use_rtx = wire
-            .rtp_settings
-            .and_then(|Object(settings)| settings.use_rtx);
-        Self {
-            id: wire.id,
-            transport_id: wire.transport_id,
-            use_rtx,
-        }
+        let use_rtx = wire.rtp_settings.and_then(|Object(settings)| settings.use_rtx);
+        Self { id: wire.id, transport_id: wire.transport_id, use_rtx }
     }
 }
 

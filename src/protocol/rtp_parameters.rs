@@ -72,32 +72,22 @@ pub struct Encoding {
 impl SourceParameters {
     /// What packets of `pt` carry; `None`: they are dropped.
     pub fn role(&self, pt: Pt) -> Option<PtRole> {
-        self.payload_types
-            .iter()
-            .find(|(known, _)| *known == pt)
-            .map(|(_, role)| *role)
+        self.payload_types.iter().find(|(known, _)| *known == pt).map(|(_, role)| *role)
     }
 
     /// The client's id of an extension.
     pub fn extension_id(&self, extension: HeaderExtension) -> Option<u8> {
-        self.extensions
-            .iter()
-            .find(|(known, _)| *known == extension)
-            .map(|(_, id)| *id)
+        self.extensions.iter().find(|(known, _)| *known == extension).map(|(_, id)| *id)
     }
 
     /// Whether the source may send redundancy.
     pub(super) fn has_red(&self) -> bool {
-        self.payload_types
-            .iter()
-            .any(|(_, role)| *role == PtRole::Red)
+        self.payload_types.iter().any(|(_, role)| *role == PtRole::Red)
     }
 
     /// Every format that a viewer must understand.
     pub(super) fn formats(&self) -> impl Iterator<Item = Format> {
-        [Some(self.format), self.has_red().then_some(Format::Red)]
-            .into_iter()
-            .flatten()
+        [Some(self.format), self.has_red().then_some(Format::Red)].into_iter().flatten()
     }
 
     /// Checks what a client wrote; errors are 400, and 415 for a codec the server does not have.
@@ -107,13 +97,7 @@ impl SourceParameters {
         let extensions = extensions(wire.header_extensions.unwrap_or_default())?;
         let encodings = encodings(wire.encodings.unwrap_or_default())?;
         let cname = cname(wire.rtcp.and_then(|Object(rtcp)| rtcp.cname))?;
-        let Codecs {
-            codec,
-            format,
-            spec,
-            fmtp,
-            payload_types,
-        } = codecs;
+        let Codecs { codec, format, spec, fmtp, payload_types } = codecs;
         let clock_rate = spec.clock_rate;
         Ok(Self {
             kind,
@@ -198,16 +182,14 @@ fn mid(mux_id: Option<Text<'_>>, mid: Option<Text<'_>>) -> Result<Option<Mid>, E
     let present = |text: Option<Text<'_>>, name| match text {
         Some(Text(text)) if !text.is_empty() => match Mid::new(text.as_bytes()) {
             Some(mid) => Ok(Some(mid)),
-            None => Err(contradiction(format_args!(
-                "{name}: longer than 16 bytes: {text:?}"
-            ))),
+            None => Err(contradiction(format_args!("{name}: longer than 16 bytes: {text:?}"))),
         },
         _ => Ok(None),
     };
     match (present(mux_id, "muxId")?, present(mid, "mid")?) {
-        (Some(a), Some(b)) if a != b => Err(contradiction(format_args!(
-            "mid: {b:?}, but muxId is {a:?}"
-        ))),
+        (Some(a), Some(b)) if a != b => {
+            Err(contradiction(format_args!("mid: {b:?}, but muxId is {a:?}")))
+        }
         (a, b) => Ok(a.or(b)),
     }
 }
@@ -242,9 +224,7 @@ fn extensions(wire: Vec<Object<ExtensionWire<'_>>>) -> Result<Vec<(HeaderExtensi
 fn encodings(wire: Vec<Object<EncodingWire<'_>>>) -> Result<Vec<Encoding>, Error> {
     let count = wire.len();
     if count > ENCODINGS_MAX {
-        return Err(contradiction(format_args!(
-            "encodings: {count}, more than {ENCODINGS_MAX}"
-        )));
+        return Err(contradiction(format_args!("encodings: {count}, more than {ENCODINGS_MAX}")));
     }
     let mut ssrcs = HashSet::new();
     let mut rids = HashSet::new();
@@ -268,15 +248,9 @@ fn encodings(wire: Vec<Object<EncodingWire<'_>>>) -> Result<Vec<Encoding>, Error
             return Err(at(format!("rid: {rid:?} a second time")));
         }
         if count > 1 && wire.ssrc.is_none() && rid.is_none() {
-            return Err(at(
-                "ssrc: missing, and rid as well, with several encodings".into()
-            ));
+            return Err(at("ssrc: missing, and rid as well, with several encodings".into()));
         }
-        encodings.push(Encoding {
-            ssrc: wire.ssrc.map(Ssrc),
-            rid,
-            rtx_ssrc: rtx_ssrc.map(Ssrc),
-        });
+        encodings.push(Encoding { ssrc: wire.ssrc.map(Ssrc), rid, rtx_ssrc: rtx_ssrc.map(Ssrc) });
     }
     Ok(encodings)
 }
@@ -288,12 +262,10 @@ fn cname(text: Option<Text<'_>>) -> Result<Option<String>, Error> {
             "rtcp.cname: {} bytes, more than {CNAME_MAX}",
             text.len()
         ))),
-        Some(Text(text)) if text.contains(char::is_control) => Err(contradiction(format_args!(
-            "rtcp.cname: control character in {text:?}"
-        ))),
-        text => Ok(text
-            .map(|Text(text)| text.into_owned())
-            .filter(|text| !text.is_empty())),
+        Some(Text(text)) if text.contains(char::is_control) => {
+            Err(contradiction(format_args!("rtcp.cname: control character in {text:?}")))
+        }
+        text => Ok(text.map(|Text(text)| text.into_owned()).filter(|text| !text.is_empty())),
     }
 }
 

@@ -96,20 +96,13 @@ impl SourceParameters {
         let rtx_entry = rtx.map(|(_, rtx_pt)| self.rtx_entry(rtx_pt));
         let json = Json::of(&RtpParameters {
             mux_id: (),
-            codecs: [Some(media), rtx_entry, red_entry]
-                .into_iter()
-                .flatten()
-                .collect(),
+            codecs: [Some(media), rtx_entry, red_entry].into_iter().flatten().collect(),
             header_extensions,
             encodings: [EncodingEntry {
                 ssrc: ssrc.0,
                 rtx: rtx.map(|(ssrc, _)| RtxEntry { ssrc: ssrc.0 }),
             }],
-            rtcp: Rtcp {
-                cname,
-                reduced_size: true,
-                mux: true,
-            },
+            rtcp: Rtcp { cname, reduced_size: true, mux: true },
         });
         SenderParameters {
             json,
@@ -126,9 +119,7 @@ impl SourceParameters {
             PtRole::Rtx { .. } => None,
         };
         let types = self.payload_types.iter();
-        types
-            .filter_map(|&(theirs, role)| Some((theirs, ours(role)?)))
-            .collect()
+        types.filter_map(|&(theirs, role)| Some((theirs, ours(role)?))).collect()
     }
 
     fn rtx_entry(&self, rtx_pt: Pt) -> CodecEntry<'_> {

@@ -73,13 +73,7 @@ impl Codecs {
             }
             payload_types.push((Pt(entry.payload_type), role));
         }
-        Ok(Self {
-            codec,
-            format,
-            spec,
-            fmtp,
-            payload_types,
-        })
+        Ok(Self { codec, format, spec, fmtp, payload_types })
     }
 }
 
@@ -91,9 +85,7 @@ impl CodecWire<'_> {
         match mime_kind {
             Some(mime_kind) if mime_kind != kind => {
                 let (is, expected) = (mime_type(mime_kind, name), mime_type(kind, "…"));
-                Err(contradiction(format_args!(
-                    "codecs[{i}].mimeType: {is}, expected {expected}"
-                )))
+                Err(contradiction(format_args!("codecs[{i}].mimeType: {is}, expected {expected}")))
             }
             _ => Ok(name),
         }
@@ -107,9 +99,7 @@ impl CodecWire<'_> {
         declared: &HashSet<u8>,
     ) -> Result<Option<PtRole>, Error> {
         let Some(apt) = self.parameters.as_ref().and_then(|fmtp| fmtp.text("apt")) else {
-            return Err(contradiction(format_args!(
-                "codecs[{i}].parameters: missing field `apt`"
-            )));
+            return Err(contradiction(format_args!("codecs[{i}].parameters: missing field `apt`")));
         };
         match apt.parse() {
             Ok(pt) if pt != self.payload_type && declared.contains(&pt) => {
@@ -138,9 +128,7 @@ fn declared_payload_types(codecs: &[Object<CodecWire<'_>>]) -> Result<HashSet<u8
             )));
         }
         if !declared.insert(pt) {
-            return Err(contradiction(format_args!(
-                "codecs[{i}].payloadType: {pt} a second time"
-            )));
+            return Err(contradiction(format_args!("codecs[{i}].payloadType: {pt} a second time")));
         }
     }
     Ok(declared)

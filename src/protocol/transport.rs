@@ -106,9 +106,7 @@ impl TryFrom<Object<DtlsWire>> for DtlsParameters {
         let (role, fingerprints) = (wire.role.map(|Word(role)| role), wire.fingerprints);
         match fingerprints.len() {
             1..=FINGERPRINTS_MAX => Ok(Self { role, fingerprints }),
-            count => Err(format!(
-                "{count} fingerprints, expected 1 to {FINGERPRINTS_MAX}"
-            )),
+            count => Err(format!("{count} fingerprints, expected 1 to {FINGERPRINTS_MAX}")),
         }
     }
 }
@@ -201,10 +199,7 @@ impl TryFrom<Object<FingerprintWire>> for Fingerprint {
 }
 
 fn algorithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FingerprintAlgorithm, D::Error> {
-    Text::deserialize(deserializer)?
-        .0
-        .parse()
-        .map_err(D::Error::custom)
+    Text::deserialize(deserializer)?.0.parse().map_err(D::Error::custom)
 }
 
 fn hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {

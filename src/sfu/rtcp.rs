@@ -177,13 +177,13 @@ impl<O: Outbox> Reports<'_, O> {
                     });
                     if let Some((report, cname)) = report
                         && !append_report(compound, &report, cname)
-                        && compound.len() > 0
+                        && !compound.is_empty()
                     {
                         break;
                     }
                     streams.next();
                 }
-                compound.len() > 0
+                !compound.is_empty()
             });
             if !sent {
                 return;

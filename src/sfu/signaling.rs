@@ -85,7 +85,9 @@ impl Router {
                 out.text(key, envelope::error(id, &error));
             }
             Ok(Incoming::Request { id, method, data }) => {
-                let response = Request::parse(&method, data)
+                let response = self
+                    .check_joined(key, &method)
+                    .and_then(|()| Request::parse(&method, data))
                     .and_then(|request| self.handle_request(now, key, id, request, out));
                 out.text(key, response.unwrap_or_else(|error| envelope::error(id, &error)));
             }
@@ -117,6 +119,15 @@ impl Router {
         self.remove_peer(key, app_data, out);
     }
 
+    /// `join` comes first and once; whatever else is wrong with a request comes after that.
+    fn check_joined(&self, key: PeerKey, method: &str) -> Result<(), Error> {
+        match (method == "join", self.peers[key].joined) {
+            (true, true) => Err(Error::conflict("joined already")),
+            (false, false) => Err(Error::forbidden("not joined")),
+            _ => Ok(()),
+        }
+    }
+
     fn handle_request(
         &mut self,
         now: Timestamp,
@@ -125,11 +136,6 @@ impl Router {
         request: Request,
         out: &mut impl Outbox,
     ) -> Response {
-        match (&request, self.peers[key].joined) {
-            (Request::Join(_), true) => return Err(Error::conflict("joined already")),
-            (Request::Join(_), false) | (_, true) => {}
-            (_, false) => return Err(Error::forbidden("not joined")),
-        }
         let done = match request {
             Request::Join(join) => return self.join(key, id, join, out),
             Request::CreateTransport(request) => {

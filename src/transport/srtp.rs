@@ -97,11 +97,7 @@ impl SrtpTx {
     /// by these lengths.
     pub fn new(profile: SrtpProfile, master_key: &[u8], master_salt: &[u8]) -> Self {
         let [rtp, rtcp] = Cipher::derive(profile, master_key, master_salt);
-        Self {
-            rtp,
-            rtcp,
-            rtcp_index: 0,
-        }
+        Self { rtp, rtcp, rtcp_index: 0 }
     }
 
     /// Seals an RTP packet in place and returns its length, which is `len` and
@@ -161,11 +157,7 @@ impl SrtpRx {
     /// As [`SrtpTx::new`].
     pub fn new(profile: SrtpProfile, master_key: &[u8], master_salt: &[u8]) -> Self {
         let [rtp, rtcp] = Cipher::derive(profile, master_key, master_salt);
-        Self {
-            rtp,
-            rtcp,
-            rtcp_windows: RtcpWindows::default(),
-        }
+        Self { rtp, rtcp, rtcp_windows: RtcpWindows::default() }
     }
 
     /// Authenticates and decrypts the RTP packet `buf` in place and returns the length of the plain
@@ -193,10 +185,7 @@ impl SrtpRx {
             Cipher::Gcm(_) => gcm::RTCP_TRAILER,
             Cipher::CmSha1(_) => cm::RTCP_TRAILER,
         };
-        let len = buf
-            .len()
-            .checked_sub(trailer_len)
-            .ok_or(OpenError::TooShort)?;
+        let len = buf.len().checked_sub(trailer_len).ok_or(OpenError::TooShort)?;
         if len < RTCP_CLEAR {
             return Err(OpenError::TooShort);
         }
@@ -246,9 +235,7 @@ impl Cipher {
 // Keys do not belong into logs.
 impl fmt::Debug for SrtpTx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SrtpTx")
-            .field("rtcp_index", &self.rtcp_index)
-            .finish_non_exhaustive()
+        f.debug_struct("SrtpTx").field("rtcp_index", &self.rtcp_index).finish_non_exhaustive()
     }
 }
 

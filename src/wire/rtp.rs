@@ -119,5 +119,4 @@ impl RtpHeader {
 }
 
 #[cfg(test)]
-#[path = "rtp_tests.rs"]
 mod tests;

@@ -17,6 +17,9 @@ const ID_MAX: u8 = 14;
 /// Longest value in the one-byte form; the shortest is 1.
 const ONE_BYTE_VALUE_MAX: usize = 16;
 
+/// Id and value.
+type Element<'a> = (u8, &'a [u8]);
+
 /// Elements of one extension block as (id, value), in the order of the wire.
 ///
 /// Padding is skipped. An element that reaches over the end of the block ends it, and so do the
@@ -42,7 +45,7 @@ impl<'a> Extensions<'a> {
     }
 
     /// The element at the front of what is left, which is not padding, and what follows it.
-    fn split(&self) -> Option<((u8, &'a [u8]), &'a [u8])> {
+    fn split(&self) -> Option<(Element<'a>, &'a [u8])> {
         let (&head, rest) = self.rest.split_first()?;
         let (id, len, rest) = if self.two_byte {
             let (&len, rest) = rest.split_first()?;
@@ -59,7 +62,7 @@ impl<'a> Extensions<'a> {
 }
 
 impl<'a> Iterator for Extensions<'a> {
-    type Item = (u8, &'a [u8]);
+    type Item = Element<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while let Some((0, rest)) = self.rest.split_first() {

@@ -1,4 +1,4 @@
-//! STUN as an ICE-lite server needs it: connectivity checks in, answers out (RFC 8489, RFC 8445 §7).
+//! STUN as an ICE-lite server needs it: checks in, answers out (RFC 8489, RFC 8445 §7).
 //!
 //! Only Binding requests with short-term credentials are read. A request is parsed before anyone
 //! knows the password; whoever finds it by `username_local` then calls [`BindingRequest::verify`].
@@ -387,5 +387,4 @@ fn xor<const N: usize>(mut bytes: [u8; N], mask: &[u8; 16]) -> [u8; N] {
 }
 
 #[cfg(test)]
-#[path = "stun_tests.rs"]
 mod tests;

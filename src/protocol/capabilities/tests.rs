@@ -18,10 +18,7 @@ fn list(value: &Value, name: &str) -> Vec<Value> {
 #[test]
 fn codecs_in_their_order_each_video_codec_with_its_rtx() {
     let codecs = list(&server(), "codecs");
-    let names: Vec<&str> = codecs
-        .iter()
-        .map(|codec| codec["mimeType"].as_str().unwrap())
-        .collect();
+    let names: Vec<&str> = codecs.iter().map(|codec| codec["mimeType"].as_str().unwrap()).collect();
     let mut expected = vec!["audio/opus"];
     for (name, variants) in [("VP8", 1), ("VP9", 2), ("H264", 4), ("H265", 1), ("AV1", 1)] {
         for _ in 0..variants {
@@ -30,15 +27,8 @@ fn codecs_in_their_order_each_video_codec_with_its_rtx() {
     }
     expected.extend(["audio/red", "audio/PCMU", "audio/PCMA"]);
     assert_eq!(names, expected);
-    for (i, codec) in codecs
-        .iter()
-        .enumerate()
-        .filter(|(_, codec)| codec["name"] == "rtx")
-    {
-        assert_eq!(
-            codec["parameters"]["apt"],
-            codecs[i - 1]["preferredPayloadType"]
-        );
+    for (i, codec) in codecs.iter().enumerate().filter(|(_, codec)| codec["name"] == "rtx") {
+        assert_eq!(codec["parameters"]["apt"], codecs[i - 1]["preferredPayloadType"]);
     }
 }
 
@@ -86,10 +76,7 @@ fn payload_types_are_distinct_and_in_their_ranges() {
 fn extension_ids_are_distinct_and_fit_one_byte_elements() {
     let mut ids: HashMap<u64, String> = HashMap::new();
     for entry in list(&server(), "headerExtensions") {
-        let (id, uri) = (
-            entry["preferredId"].as_u64().unwrap(),
-            entry["uri"].as_str().unwrap(),
-        );
+        let (id, uri) = (entry["preferredId"].as_u64().unwrap(), entry["uri"].as_str().unwrap());
         assert!((1..=14).contains(&id), "{entry}");
         assert_eq!(ids.entry(id).or_insert_with(|| uri.to_owned()), uri);
     }
@@ -100,21 +87,12 @@ fn extension_ids_are_distinct_and_fit_one_byte_elements() {
 #[test]
 fn only_what_is_served() {
     let text = server_capabilities();
-    for absent in [
-        "transport-cc",
-        "transport-wide",
-        "goog-remb",
-        "abs-send-time",
-        "toffset",
-    ] {
+    for absent in ["transport-cc", "transport-wide", "goog-remb", "abs-send-time", "toffset"] {
         assert!(!text.contains(absent), "{absent}");
     }
     for codec in list(&server(), "codecs") {
         for feedback in list(&codec, "rtcpFeedback") {
-            assert_ne!(
-                feedback["parameter"], "",
-                "plain nack is not served: {codec}"
-            );
+            assert_ne!(feedback["parameter"], "", "plain nack is not served: {codec}");
         }
     }
 }
@@ -128,11 +106,7 @@ fn what_the_server_offers_it_takes() {
         let mut own = codec.clone();
         own["payloadType"] = codec["preferredPayloadType"].clone();
         let source = source(codec["kind"].as_str().unwrap(), &json!([own]));
-        assert_eq!(
-            u64::from(source.spec.pt.0),
-            codec["preferredPayloadType"],
-            "{codec}"
-        );
+        assert_eq!(u64::from(source.spec.pt.0), codec["preferredPayloadType"], "{codec}");
     }
 }
 
@@ -171,34 +145,19 @@ fn video(name: &str, parameters: Value) -> Value {
 #[test]
 fn decoding_goes_by_name_rate_and_variant() {
     let h264 = |id: &str, mode: u8| {
-        video(
-            "H264",
-            json!({"profile-level-id": id, "packetization-mode": mode}),
-        )
+        video("H264", json!({"profile-level-id": id, "packetization-mode": mode}))
     };
     for (known, used, expected) in [
         (video("VP8", json!({})), video("vp8", json!({"x": 1})), true),
         (video("VP8", json!({})), video("VP9", json!({})), false),
-        (
-            video("VP9", json!({})),
-            video("VP9", json!({"profile-id": "0"})),
-            true,
-        ),
-        (
-            video("VP9", json!({"profile-id": 0})),
-            video("VP9", json!({"profile-id": 2})),
-            false,
-        ),
+        (video("VP9", json!({})), video("VP9", json!({"profile-id": "0"})), true),
+        (video("VP9", json!({"profile-id": 0})), video("VP9", json!({"profile-id": 2})), false),
         (h264("42e01f", 1), h264("42e034", 1), true),
         (h264("42e01f", 1), h264("42e01f", 0), true),
         (h264("42e01f", 0), h264("42e01f", 1), false),
         (h264("42e01f", 1), h264("42001f", 1), false),
         (h264("42e01f", 1), h264("64001f", 1), false),
-        (
-            video("AV1", json!({})),
-            video("AV1", json!({"profile": 0})),
-            true,
-        ),
+        (video("AV1", json!({})), video("AV1", json!({"profile": 0})), true),
     ] {
         let client = client(&json!({"codecs": [known]}));
         let source = source("video", &json!([used]));
@@ -226,8 +185,5 @@ fn redundancy_must_be_decodable_and_rtx_need_not() {
 fn unknown_codecs_of_a_client_are_left_out_and_known_ones_kept_once() {
     let vp8 = video("VP8", json!({}));
     let codecs = json!([video("H999", json!({})), vp8, vp8, {"name": "VP8", "clockRate": 90000}]);
-    assert_eq!(
-        client(&json!({"codecs": codecs})).formats,
-        [Format::Plain(Codec::Vp8)]
-    );
+    assert_eq!(client(&json!({"codecs": codecs})).formats, [Format::Plain(Codec::Vp8)]);
 }

@@ -14,14 +14,9 @@ fn refused(text: &str) -> EnvelopeError {
 #[test]
 fn a_request() {
     let text = r#"{"request":true,"id":7,"method":"join","data":{"appData": 1}}"#;
-    let Ok(Incoming::Request { id, method, data }) = parse(text) else {
-        panic!("{text}")
-    };
+    let Ok(Incoming::Request { id, method, data }) = parse(text) else { panic!("{text}") };
     assert_eq!((id, &*method), (7, "join"));
-    assert!(
-        matches!(method, Cow::Borrowed(_)),
-        "a plain method is not copied"
-    );
+    assert!(matches!(method, Cow::Borrowed(_)), "a plain method is not copied");
     assert_eq!(data.unwrap().get(), r#"{"appData": 1}"#);
 }
 
@@ -29,9 +24,7 @@ fn a_request() {
 fn a_notification_with_null_for_absent_and_members_nobody_knows() {
     let text = r#"{"x":{"y":[1]},"notification":true,"request":null,"response":false,
                    "method":"le\u0061ve","data":null}"#;
-    let Ok(Incoming::Notification { method, data }) = parse(text) else {
-        panic!("{text}")
-    };
+    let Ok(Incoming::Notification { method, data }) = parse(text) else { panic!("{text}") };
     assert_eq!(method, "leave");
     assert!(data.is_none());
 }
@@ -52,15 +45,7 @@ fn ids_up_to_two_to_the_53() {
     for id in ["0", "9007199254740992"] {
         assert!(parse(&text(id)).is_ok(), "{id}");
     }
-    for id in [
-        "9007199254740993",
-        "-1",
-        "1.5",
-        "\"1\"",
-        "null",
-        "[1]",
-        "1e400",
-    ] {
+    for id in ["9007199254740993", "-1", "1.5", "\"1\"", "null", "[1]", "1e400"] {
         assert_eq!(refused(&text(id)), EnvelopeError::NotAnEnvelope, "{id}");
     }
 }
@@ -118,10 +103,7 @@ fn depth_is_no_danger() {
 fn answers() {
     #[derive(Serialize)]
     struct Empty {}
-    assert_eq!(
-        success(3, &Empty {}),
-        r#"{"response":true,"id":3,"ok":true,"data":{}}"#
-    );
+    assert_eq!(success(3, &Empty {}), r#"{"response":true,"id":3,"ok":true,"data":{}}"#);
     assert_eq!(
         error(4, &Error::not_found("no transport: 1")),
         r#"{"response":true,"id":4,"ok":false,"errorCode":404,"errorReason":"no transport: 1"}"#

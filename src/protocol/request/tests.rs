@@ -85,12 +85,7 @@ const REQUESTS: [&str; 9] = [
     "requestKeyFrame",
 ];
 
-const NOTIFICATIONS: [&str; 4] = [
-    "leave",
-    "updateTransport",
-    "closeTransport",
-    "closeReceiver",
-];
+const NOTIFICATIONS: [&str; 4] = ["leave", "updateTransport", "closeTransport", "closeReceiver"];
 
 /// The error of a message, whichever sort it is.
 fn error_of(method: &str, data: &Value) -> Option<Error> {
@@ -105,16 +100,9 @@ fn error_of(method: &str, data: &Value) -> Option<Error> {
 #[track_caller]
 fn refused(method: &str, data: &Value, parts: &[&str]) {
     let error = error_of(method, data).unwrap_or_else(|| panic!("{method} {data} was taken"));
-    assert_eq!(
-        error.code,
-        ErrorCode::BadRequest,
-        "{method} {data}: {error}"
-    );
+    assert_eq!(error.code, ErrorCode::BadRequest, "{method} {data}: {error}");
     for part in parts {
-        assert!(
-            error.reason.contains(part),
-            "{method} {data}: no {part:?} in {error}"
-        );
+        assert!(error.reason.contains(part), "{method} {data}: no {part:?} in {error}");
     }
 }
 
@@ -134,19 +122,12 @@ fn path_of(pointer: &str) -> String {
 }
 
 fn set(data: &mut Value, pointer: &str, value: Value) {
-    *data
-        .pointer_mut(pointer)
-        .unwrap_or_else(|| panic!("no {pointer}")) = value;
+    *data.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = value;
 }
 
 fn remove(data: &mut Value, pointer: &str) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
-    data.pointer_mut(parent)
-        .unwrap()
-        .as_object_mut()
-        .unwrap()
-        .remove(name)
-        .unwrap();
+    data.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).unwrap();
 }
 
 #[test]
@@ -161,10 +142,7 @@ fn required_members() {
     for (method, pointer) in [
         ("createTransport", "/id"),
         ("createTransport", "/dtlsParameters/fingerprints"),
-        (
-            "createTransport",
-            "/dtlsParameters/fingerprints/0/algorithm",
-        ),
+        ("createTransport", "/dtlsParameters/fingerprints/0/algorithm"),
         ("createTransport", "/dtlsParameters/fingerprints/0/value"),
         ("updateTransport", "/id"),
         ("updateTransport", "/dtlsParameters"),
@@ -205,79 +183,23 @@ fn required_members() {
 fn optional_members_may_be_absent_or_null() {
     for (method, pointers) in [
         ("join", &["/appData", "/rtpCapabilities", "/notify"][..]),
-        (
-            "join",
-            &[
-                "/rtpCapabilities/codecs/0/name",
-                "/rtpCapabilities/codecs/0/kind",
-            ],
-        ),
-        (
-            "join",
-            &[
-                "/rtpCapabilities/codecs/0/channels",
-                "/rtpCapabilities/codecs/0/parameters",
-            ],
-        ),
+        ("join", &["/rtpCapabilities/codecs/0/name", "/rtpCapabilities/codecs/0/kind"]),
+        ("join", &["/rtpCapabilities/codecs/0/channels", "/rtpCapabilities/codecs/0/parameters"]),
         ("leave", &["/appData"]),
-        (
-            "createTransport",
-            &["/options", "/dtlsParameters", "/appData", "/direction"],
-        ),
-        (
-            "createTransport",
-            &["/options/udp", "/options/tcp", "/options/direction"],
-        ),
+        ("createTransport", &["/options", "/dtlsParameters", "/appData", "/direction"]),
+        ("createTransport", &["/options/udp", "/options/tcp", "/options/direction"]),
         ("createTransport", &["/dtlsParameters/role"]),
         ("closeTransport", &["/appData"]),
-        (
-            "createReceiver",
-            &[
-                "/paused",
-                "/appData",
-                "/rtpParameters/muxId",
-                "/rtpParameters/mid",
-            ],
-        ),
-        (
-            "createReceiver",
-            &[
-                "/rtpParameters/headerExtensions",
-                "/rtpParameters/encodings",
-            ],
-        ),
-        (
-            "createReceiver",
-            &[
-                "/rtpParameters/rtcp",
-                "/rtpParameters/codecs/0/rtcpFeedback",
-            ],
-        ),
-        (
-            "createReceiver",
-            &["/rtpParameters/codecs/0/name", "/rtpParameters/rtcp/cname"],
-        ),
+        ("createReceiver", &["/paused", "/appData", "/rtpParameters/muxId", "/rtpParameters/mid"]),
+        ("createReceiver", &["/rtpParameters/headerExtensions", "/rtpParameters/encodings"]),
+        ("createReceiver", &["/rtpParameters/rtcp", "/rtpParameters/codecs/0/rtcpFeedback"]),
+        ("createReceiver", &["/rtpParameters/codecs/0/name", "/rtpParameters/rtcp/cname"]),
         ("createReceiver", &["/rtpParameters/codecs/0/mimeType"]),
         ("createReceiver", &["/rtpParameters/codecs/0/channels"]),
         ("createReceiver", &["/rtpParameters/codecs/0/parameters"]),
-        (
-            "createReceiver",
-            &[
-                "/rtpParameters/encodings/0/ssrc",
-                "/rtpParameters/encodings/0/rid",
-            ],
-        ),
-        (
-            "createReceiver",
-            &[
-                "/rtpParameters/encodings/0/rtx",
-                "/rtpParameters/encodings/0/dtx",
-            ],
-        ),
-        (
-            "createReceiver",
-            &["/rtpParameters/rtcp/reducedSize", "/rtpParameters/rtcp/mux"],
-        ),
+        ("createReceiver", &["/rtpParameters/encodings/0/ssrc", "/rtpParameters/encodings/0/rid"]),
+        ("createReceiver", &["/rtpParameters/encodings/0/rtx", "/rtpParameters/encodings/0/dtx"]),
+        ("createReceiver", &["/rtpParameters/rtcp/reducedSize", "/rtpParameters/rtcp/mux"]),
         ("closeReceiver", &["/appData"]),
         ("pauseReceiver", &["/appData"]),
         ("enableSender", &["/transportId", "/rtpSettings"]),
@@ -292,11 +214,7 @@ fn optional_members_may_be_absent_or_null() {
         assert_eq!(error_of(method, &nulls), None, "{method} {nulls}");
         assert_eq!(error_of(method, &absent), None, "{method} {absent}");
         if REQUESTS.contains(&method) {
-            assert_eq!(
-                request(method, &nulls),
-                request(method, &absent),
-                "{method} {pointers:?}"
-            );
+            assert_eq!(request(method, &nulls), request(method, &absent), "{method} {pointers:?}");
         }
     }
 }
@@ -311,15 +229,10 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     }
     match value {
         Value::Object(members) => {
-            members
-                .iter()
-                .for_each(|(name, v)| pointers(v, &format!("{at}/{name}"), found));
+            members.iter().for_each(|(name, v)| pointers(v, &format!("{at}/{name}"), found));
         }
         Value::Array(items) => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(i, v)| pointers(v, &format!("{at}/{i}"), found));
+            items.iter().enumerate().for_each(|(i, v)| pointers(v, &format!("{at}/{i}"), found));
         }
         _ => {}
     }
@@ -327,12 +240,7 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
 
 /// Members that are checked by whoever will read them one day, or that nobody reads.
 fn is_free(pointer: &str) -> bool {
-    let unread = [
-        "preferredPayloadType",
-        "rtcpFeedback",
-        "headerExtensions",
-        "fecMechanisms",
-    ];
+    let unread = ["preferredPayloadType", "rtcpFeedback", "headerExtensions", "fecMechanisms"];
     let capability = pointer.strip_prefix("/rtpCapabilities");
     capability.is_some_and(|rest| unread.iter().any(|name| rest.ends_with(name)))
         || pointer.contains("/rtcpFeedback/")
@@ -341,14 +249,7 @@ fn is_free(pointer: &str) -> bool {
 
 #[test]
 fn wrong_types_are_named_with_their_value() {
-    let wrong = [
-        json!(true),
-        json!("wrong"),
-        json!(-77),
-        json!(0.5),
-        json!([{}]),
-        json!({"x": 1}),
-    ];
+    let wrong = [json!(true), json!("wrong"), json!(-77), json!(0.5), json!([{}]), json!({"x": 1})];
     let mut cases = 0;
     for method in REQUESTS.iter().chain(&NOTIFICATIONS) {
         let mut found = Vec::new();
@@ -370,21 +271,11 @@ fn wrong_types_are_named_with_their_value() {
                 };
                 let error = error_of(method, &data)
                     .unwrap_or_else(|| panic!("{method} {pointer} {value} was taken"));
-                assert_eq!(
-                    error.code,
-                    ErrorCode::BadRequest,
-                    "{method} {pointer}: {error}"
-                );
+                assert_eq!(error.code, ErrorCode::BadRequest, "{method} {pointer}: {error}");
                 let path = path_of(pointer);
-                assert!(
-                    error.reason.starts_with(&path),
-                    "{method} {pointer} {value}: {error}"
-                );
+                assert!(error.reason.starts_with(&path), "{method} {pointer} {value}: {error}");
                 let is_enum = error.reason.contains("unknown variant") || value.is_object();
-                assert!(
-                    is_enum || error.reason.contains(&shown),
-                    "{pointer} {value}: {error}"
-                );
+                assert!(is_enum || error.reason.contains(&shown), "{pointer} {value}: {error}");
                 cases += 1;
             }
         }
@@ -446,35 +337,22 @@ fn app_data_is_handed_on_byte_for_byte() {
     let Ok(Request::PauseReceiver(command)) = Request::parse("pauseReceiver", Some(data)) else {
         panic!("{data}");
     };
-    assert_eq!(
-        &*command.app_data.unwrap(),
-        r#"{"z" : 1e2, "a":["\u00e4",null]}"#
-    );
+    assert_eq!(&*command.app_data.unwrap(), r#"{"z" : 1e2, "a":["\u00e4",null]}"#);
 }
 
 #[test]
 fn long_values_are_shortened() {
     let data = json!({"id": "x".repeat(100_000)});
-    refused(
-        "closeReceiver",
-        &data,
-        &["id: invalid type: string \"xxx", "…", "expected u32"],
-    );
+    refused("closeReceiver", &data, &["id: invalid type: string \"xxx", "…", "expected u32"]);
     let error = Request::parse(&"m".repeat(100_000), None).unwrap_err();
-    assert!(
-        error.code == ErrorCode::NotFound && error.reason.len() < 300,
-        "{error}"
-    );
+    assert!(error.code == ErrorCode::NotFound && error.reason.len() < 300, "{error}");
 }
 
 #[test]
 fn methods_of_the_other_sort_and_unknown_ones() {
     for method in NOTIFICATIONS {
         let error = request(method, &good(method)).unwrap_err();
-        assert_eq!(
-            error,
-            Error::bad_request(format!("method: {method} is a notification"))
-        );
+        assert_eq!(error, Error::bad_request(format!("method: {method} is a notification")));
     }
     for method in REQUESTS {
         assert!(notification(method, &good(method)).is_err(), "{method}");
@@ -506,17 +384,11 @@ fn data_may_repeat_the_envelope_but_not_contradict_it() {
 
 #[test]
 fn join_without_data_and_with_everything() {
-    let nothing = Join {
-        app_data: None,
-        rtp_capabilities: None,
-        notify: vec![],
-    };
+    let nothing = Join { app_data: None, rtp_capabilities: None, notify: vec![] };
     assert_eq!(Request::parse("join", None), Ok(Request::Join(nothing)));
     let mut data = good("join");
     data["notify"] = json!(["audioLevels", "transportState", "x", "transportState"]);
-    let Ok(Request::Join(join)) = request("join", &data) else {
-        panic!("{data}")
-    };
+    let Ok(Request::Join(join)) = request("join", &data) else { panic!("{data}") };
     assert_eq!(join.notify, [Notify::TransportState]);
     assert!(join.rtp_capabilities.is_some());
 }
@@ -528,32 +400,18 @@ fn the_direction_stands_in_options_or_beside_them() {
         other => panic!("{data}: {other:?}"),
     };
     assert_eq!(direction(json!({"id": 1})), None);
-    assert_eq!(
-        direction(json!({"id": 1, "direction": "send"})),
-        Some(Direction::Send)
-    );
+    assert_eq!(direction(json!({"id": 1, "direction": "send"})), Some(Direction::Send));
     let inside = json!({"id": 1, "options": {"direction": "recv"}});
     assert_eq!(direction(inside), Some(Direction::Recv));
     let both = json!({"id": 1, "direction": "send", "options": {"direction": "recv"}});
     refused("createTransport", &both, &["options.direction"]);
-    refused(
-        "createTransport",
-        &json!({"id": 1, "direction": "both"}),
-        &["direction", "both"],
-    );
+    refused("createTransport", &json!({"id": 1, "direction": "both"}), &["direction", "both"]);
 }
 
 #[test]
 fn enable_sender_without_settings() {
-    let expected = EnableSender {
-        id: SenderId(7),
-        transport_id: None,
-        use_rtx: None,
-    };
+    let expected = EnableSender { id: SenderId(7), transport_id: None, use_rtx: None };
     for data in [json!({"id": 7}), json!({"id": 7, "rtpSettings": {}})] {
-        assert_eq!(
-            request("enableSender", &data),
-            Ok(Request::EnableSender(expected.clone()))
-        );
+        assert_eq!(request("enableSender", &data), Ok(Request::EnableSender(expected.clone())));
     }
 }

@@ -25,10 +25,7 @@ fn codec(mime_type: &str, payload_type: u8, parameters: Value) -> Value {
 }
 
 fn vp8_and_rtx() -> Vec<Value> {
-    vec![
-        codec("video/VP8", 120, json!({})),
-        codec("video/rtx", 124, json!({"apt": 120})),
-    ]
+    vec![codec("video/VP8", 120, json!({})), codec("video/rtx", 124, json!({"apt": 120}))]
 }
 
 #[track_caller]
@@ -41,10 +38,7 @@ fn refused(kind: &str, rtp_parameters: &Value, expected: &str) {
 fn unsupported(kind: &str, codec: Value, part: &str) {
     let error = parse(kind, &json!({"codecs": [codec]})).expect_err("it was taken");
     assert_eq!(error.code, ErrorCode::Unsupported, "{error}");
-    assert!(
-        error.reason.starts_with("rtpParameters.codecs[0]: "),
-        "{error}"
-    );
+    assert!(error.reason.starts_with("rtpParameters.codecs[0]: "), "{error}");
     assert!(error.reason.contains(part), "{error}");
 }
 
@@ -57,23 +51,14 @@ fn every_codec_of_the_server() {
         ("audio", "audio/PCMA", json!({}), Codec::Pcma),
         ("video", "video/vp8", json!({}), Codec::Vp8),
         ("video", "video/VP9", json!({"profile-id": 2}), Codec::Vp9),
-        (
-            "video",
-            "video/H264",
-            json!({"profile-level-id": "42e01f"}),
-            Codec::H264,
-        ),
+        ("video", "video/H264", json!({"profile-level-id": "42e01f"}), Codec::H264),
         ("video", "video/H265", json!({}), Codec::H265),
         ("video", "video/AV1", json!({}), Codec::Av1),
     ] {
         let source = parse(kind, &json!({"codecs": [codec(mime_type, 96, parameters)]})).unwrap();
         assert_eq!(source.codec, expected, "{mime_type}");
         assert_eq!(source.kind, expected.kind(), "{mime_type}");
-        let clock_rate = if matches!(expected, Codec::Pcmu | Codec::Pcma) {
-            8_000
-        } else {
-            48_000
-        };
+        let clock_rate = if matches!(expected, Codec::Pcmu | Codec::Pcma) { 8_000 } else { 48_000 };
         let clock_rate = if kind == "video" { 90_000 } else { clock_rate };
         assert_eq!(source.clock_rate, clock_rate, "{mime_type}");
     }
@@ -83,24 +68,12 @@ fn every_codec_of_the_server() {
 fn codecs_the_server_does_not_have() {
     unsupported("audio", codec("audio/G722", 9, json!({})), "G722/48000");
     unsupported("video", codec("video/H263", 34, json!({})), "H263/90000");
-    unsupported(
-        "video",
-        codec("video/VP9", 98, json!({"profile-id": 1})),
-        r#"{"profile-id":1}"#,
-    );
-    unsupported(
-        "video",
-        codec("video/AV1", 98, json!({"profile": 1})),
-        r#"{"profile":1}"#,
-    );
+    unsupported("video", codec("video/VP9", 98, json!({"profile-id": 1})), r#"{"profile-id":1}"#);
+    unsupported("video", codec("video/AV1", 98, json!({"profile": 1})), r#"{"profile":1}"#);
     let chroma = json!({"profile-level-id": "f4001f", "packetization-mode": 1});
     unsupported("video", codec("video/H264", 98, chroma), "f4001f");
     let interleaved = json!({"profile-level-id": "42e01f", "packetization-mode": 2});
-    unsupported(
-        "video",
-        codec("video/H264", 98, interleaved),
-        "packetization-mode",
-    );
+    unsupported("video", codec("video/H264", 98, interleaved), "packetization-mode");
     let mono =
         json!({"mimeType": "audio/opus", "clockRate": 48000, "payloadType": 1, "channels": 1});
     unsupported("audio", mono, "opus");
@@ -123,25 +96,12 @@ fn what_comes_with_the_codec() {
         ]}),
     )
     .unwrap();
-    assert_eq!(
-        source.payload_types,
-        [(Pt(111), PtRole::Media), (Pt(63), PtRole::Red)]
-    );
-    assert_eq!(
-        (source.role(Pt(63)), source.role(Pt(0))),
-        (Some(PtRole::Red), None)
-    );
+    assert_eq!(source.payload_types, [(Pt(111), PtRole::Media), (Pt(63), PtRole::Red)]);
+    assert_eq!((source.role(Pt(63)), source.role(Pt(0))), (Some(PtRole::Red), None));
 
-    let codecs = json!([
-        codec("audio/PCMU", 0, json!({})),
-        codec("audio/red", 63, json!({}))
-    ]);
+    let codecs = json!([codec("audio/PCMU", 0, json!({})), codec("audio/red", 63, json!({}))]);
     let source = parse("audio", &json!({ "codecs": codecs })).unwrap();
-    assert_eq!(
-        source.payload_types,
-        [(Pt(0), PtRole::Media)],
-        "red is for opus"
-    );
+    assert_eq!(source.payload_types, [(Pt(0), PtRole::Media)], "red is for opus");
 
     let source = parse(
         "video",
@@ -156,10 +116,7 @@ fn what_comes_with_the_codec() {
     )
     .unwrap();
     let rtx = PtRole::Rtx { apt: Pt(98) };
-    assert_eq!(
-        source.payload_types,
-        [(Pt(98), PtRole::Media), (Pt(99), rtx)]
-    );
+    assert_eq!(source.payload_types, [(Pt(98), PtRole::Media), (Pt(99), rtx)]);
 }
 
 #[test]
@@ -171,12 +128,8 @@ fn contradictions_between_codecs() {
         &with(vpx_first(json!({}))),
         "rtpParameters.codecs[0].mimeType: video/VP8, expected audio/…",
     );
-    let apt = |parameters| {
-        vec![
-            codec("video/VP8", 120, json!({})),
-            codec("video/rtx", 124, parameters),
-        ]
-    };
+    let apt =
+        |parameters| vec![codec("video/VP8", 120, json!({})), codec("video/rtx", 124, parameters)];
     refused(
         "video",
         &with(apt(json!({"apt": 121}))),
@@ -199,18 +152,10 @@ fn contradictions_between_codecs() {
     );
     let mut twice = vp8_and_rtx();
     twice.push(codec("video/rtx", 125, json!({"apt": 120})));
-    refused(
-        "video",
-        &with(twice),
-        "rtpParameters.codecs[2]: a second rtx for payload type 120",
-    );
+    refused("video", &with(twice), "rtpParameters.codecs[2]: a second rtx for payload type 120");
     let mut same = vp8_and_rtx();
     same[1]["payloadType"] = json!(120);
-    refused(
-        "video",
-        &with(same),
-        "rtpParameters.codecs[1].payloadType: 120 a second time",
-    );
+    refused("video", &with(same), "rtpParameters.codecs[1].payloadType: 120 a second time");
 }
 
 fn vpx_first(parameters: Value) -> Vec<Value> {
@@ -220,13 +165,7 @@ fn vpx_first(parameters: Value) -> Vec<Value> {
 #[test]
 fn payload_types_keep_away_from_rtcp() {
     for pt in [0, 35, 63, 96, 127] {
-        assert!(
-            parse(
-                "video",
-                &json!({"codecs": [codec("video/VP8", pt, json!({}))]})
-            )
-            .is_ok()
-        );
+        assert!(parse("video", &json!({"codecs": [codec("video/VP8", pt, json!({}))]})).is_ok());
     }
     for pt in [64, 72, 95, 128, 255] {
         refused(
@@ -260,11 +199,7 @@ fn names() {
         &with(Value::Null, json!("VP8")),
         "rtpParameters.codecs[0].mimeType: \"VP8\", expected audio/… or video/…",
     );
-    refused(
-        "video",
-        &with(Value::Null, Value::Null),
-        "rtpParameters.codecs[0].mimeType: missing",
-    );
+    refused("video", &with(Value::Null, Value::Null), "rtpParameters.codecs[0].mimeType: missing");
 }
 
 #[test]
@@ -290,10 +225,7 @@ fn parameters_are_scalars_of_bounded_size() {
 #[test]
 fn mux_id_and_mid_are_one_thing() {
     let mid = |mux_id: Value, mid: Value| {
-        parse(
-            "video",
-            &json!({"muxId": mux_id, "mid": mid, "codecs": vp8_and_rtx()}),
-        )
+        parse("video", &json!({"muxId": mux_id, "mid": mid, "codecs": vp8_and_rtx()}))
     };
     let expected = Mid::new(b"a1");
     assert_eq!(mid(json!("a1"), Value::Null).unwrap().mid, expected);
@@ -301,17 +233,9 @@ fn mux_id_and_mid_are_one_thing() {
     assert_eq!(mid(json!("a1"), json!("a1")).unwrap().mid, expected);
     assert_eq!(mid(json!(""), Value::Null).unwrap().mid, None);
     let error = mid(json!("a"), json!("b")).unwrap_err();
-    assert_eq!(
-        error,
-        Error::bad_request("rtpParameters.mid: b, but muxId is a")
-    );
+    assert_eq!(error, Error::bad_request("rtpParameters.mid: b, but muxId is a"));
     let error = mid(json!("12345678901234567"), Value::Null).unwrap_err();
-    assert!(
-        error
-            .reason
-            .starts_with("rtpParameters.muxId: longer than 16 bytes"),
-        "{error}"
-    );
+    assert!(error.reason.starts_with("rtpParameters.muxId: longer than 16 bytes"), "{error}");
 }
 
 fn with_extensions(extensions: Value) -> Value {
@@ -330,10 +254,7 @@ fn extensions_by_their_uri() {
     )
     .unwrap();
     let other = HeaderExtension::Other;
-    assert_eq!(
-        source.extensions,
-        [(HeaderExtension::Mid, 255), (other, 2), (other, 3)]
-    );
+    assert_eq!(source.extensions, [(HeaderExtension::Mid, 255), (other, 2), (other, 3)]);
     assert_eq!(source.extension_id(HeaderExtension::Mid), Some(255));
     assert_eq!(source.extension_id(HeaderExtension::AudioLevel), None);
 }
@@ -341,14 +262,8 @@ fn extensions_by_their_uri() {
 #[test]
 fn contradictions_between_extensions() {
     for (list, expected) in [
-        (
-            json!([{"uri": "a", "id": 0}]),
-            "[0].id: 0, expected 1 to 255",
-        ),
-        (
-            json!([{"uri": "a", "id": 1}, {"uri": "b", "id": 1}]),
-            "[1].id: 1 a second time",
-        ),
+        (json!([{"uri": "a", "id": 0}]), "[0].id: 0, expected 1 to 255"),
+        (json!([{"uri": "a", "id": 1}, {"uri": "b", "id": 1}]), "[1].id: 1 a second time"),
         (
             json!([{"uri": "urn:3gpp:video-orientation", "id": 1},
                    {"uri": "urn:3gpp:video-orientation", "id": 2}]),
@@ -359,12 +274,7 @@ fn contradictions_between_extensions() {
         refused("video", &with_extensions(list), &expected);
     }
     let error = parse("video", &with_extensions(json!([{"uri": "a", "id": 256}]))).unwrap_err();
-    assert!(
-        error
-            .reason
-            .starts_with("rtpParameters.headerExtensions[0].id: "),
-        "{error}"
-    );
+    assert!(error.reason.starts_with("rtpParameters.headerExtensions[0].id: "), "{error}");
 }
 
 fn with_encodings(encodings: Value) -> Value {
@@ -374,25 +284,14 @@ fn with_encodings(encodings: Value) -> Value {
 #[test]
 fn encodings_by_ssrc_or_rid_or_neither() {
     let encodings = |list: Value| parse("video", &with_encodings(list)).unwrap().encodings;
-    let none = Encoding {
-        ssrc: None,
-        rid: None,
-        rtx_ssrc: None,
-    };
+    let none = Encoding { ssrc: None, rid: None, rtx_ssrc: None };
     assert_eq!(encodings(json!([])), []);
     assert_eq!(encodings(json!([{}])), [none]);
     assert_eq!(
         encodings(json!([{"rid": "h"}, {"ssrc": 0, "rtx": {"ssrc": u32::MAX}}])),
         [
-            Encoding {
-                rid: Rid::new(b"h"),
-                ..none
-            },
-            Encoding {
-                ssrc: Some(Ssrc(0)),
-                rtx_ssrc: Some(Ssrc(u32::MAX)),
-                ..none
-            },
+            Encoding { rid: Rid::new(b"h"), ..none },
+            Encoding { ssrc: Some(Ssrc(0)), rtx_ssrc: Some(Ssrc(u32::MAX)), ..none },
         ]
     );
 }
@@ -401,37 +300,15 @@ fn encodings_by_ssrc_or_rid_or_neither() {
 fn contradictions_between_encodings() {
     let nine: Vec<Value> = (0..9).map(|ssrc| json!({"ssrc": ssrc})).collect();
     for (list, expected) in [
-        (
-            json!([{"ssrc": 1}, {"ssrc": 1}]),
-            "[1].ssrc: 1 a second time",
-        ),
-        (
-            json!([{"ssrc": 1, "rtx": {"ssrc": 1}}]),
-            "[0].rtx.ssrc: 1 a second time",
-        ),
-        (
-            json!([{"ssrc": 1, "rtx": {"ssrc": 2}}, {"ssrc": 2}]),
-            "[1].ssrc: 2 a second time",
-        ),
-        (
-            json!([{"rid": "a"}, {"rid": "a"}]),
-            "[1].rid: a a second time",
-        ),
-        (
-            json!([{"rid": ""}]),
-            "[0].rid: \"\", expected 1 to 16 bytes",
-        ),
-        (
-            json!([{"rid": "a"}, {}]),
-            "[1].ssrc: missing, and rid as well, with several encodings",
-        ),
+        (json!([{"ssrc": 1}, {"ssrc": 1}]), "[1].ssrc: 1 a second time"),
+        (json!([{"ssrc": 1, "rtx": {"ssrc": 1}}]), "[0].rtx.ssrc: 1 a second time"),
+        (json!([{"ssrc": 1, "rtx": {"ssrc": 2}}, {"ssrc": 2}]), "[1].ssrc: 2 a second time"),
+        (json!([{"rid": "a"}, {"rid": "a"}]), "[1].rid: a a second time"),
+        (json!([{"rid": ""}]), "[0].rid: \"\", expected 1 to 16 bytes"),
+        (json!([{"rid": "a"}, {}]), "[1].ssrc: missing, and rid as well, with several encodings"),
         (json!(nine), ": 9, more than 8"),
     ] {
-        refused(
-            "video",
-            &with_encodings(list),
-            &format!("rtpParameters.encodings{expected}"),
-        );
+        refused("video", &with_encodings(list), &format!("rtpParameters.encodings{expected}"));
     }
 }
 
@@ -442,11 +319,7 @@ fn cnames_stay_within_their_line() {
     assert_eq!(cname("{65a5}").as_deref(), Some("{65a5}"));
     assert_eq!(cname(""), None);
     assert!(cname(&"x".repeat(255)).is_some());
-    refused(
-        "video",
-        &with(&"x".repeat(256)),
-        "rtpParameters.rtcp.cname: 256 bytes, more than 255",
-    );
+    refused("video", &with(&"x".repeat(256)), "rtpParameters.rtcp.cname: 256 bytes, more than 255");
     refused(
         "video",
         &with("x\r\na=y"),

@@ -84,10 +84,7 @@ fn audio_with_redundancy_and_never_with_rtx() {
             r#""encodings":[{"ssrc":7}],"rtcp":{"cname":"c","reducedSize":true,"mux":true}}"#
         )
     );
-    assert_eq!(
-        sender.payload_types,
-        [(Pt(111), Pt(111)), (Pt(63), Pt(110))]
-    );
+    assert_eq!(sender.payload_types, [(Pt(111), Pt(111)), (Pt(63), Pt(110))]);
     assert_eq!(sender.extensions, [(1, 6)]);
     assert!(!sender.rtx);
 }
@@ -96,11 +93,7 @@ fn audio_with_redundancy_and_never_with_rtx() {
 fn without_an_rtx_ssrc_rtx_is_not_announced() {
     let codec = json!({"mimeType": "video/VP8", "clockRate": 90000, "payloadType": 120});
     let sender = source("video", &json!({"codecs": [codec]})).sender_parameters(Ssrc(1), None, "c");
-    assert!(
-        !sender.rtx && !sender.json.contains("rtx"),
-        "{:?}",
-        sender.json
-    );
+    assert!(!sender.rtx && !sender.json.contains("rtx"), "{:?}", sender.json);
 }
 
 #[test]

@@ -32,17 +32,9 @@ fn fingerprints_that_are_refused() {
         ("sha-1", digest(20), "unknown algorithm \"sha-1\""),
         ("md5", digest(16), "unknown algorithm"),
         ("", digest(32), "unknown algorithm"),
-        (
-            "sha-256",
-            digest(31),
-            "`value` has 31 bytes, sha-256 has 32",
-        ),
+        ("sha-256", digest(31), "`value` has 31 bytes, sha-256 has 32"),
         ("sha-256", digest(33), "`value` has 33 bytes"),
-        (
-            "sha-512",
-            digest(32),
-            "`value` has 32 bytes, sha-512 has 64",
-        ),
+        ("sha-512", digest(32), "`value` has 32 bytes, sha-512 has 64"),
         ("sha-256", String::new(), "expected"),
         ("sha-256", digest(32) + ":", "expected"),
         ("sha-256", digest(32).replace(':', ""), "expected"),
@@ -60,10 +52,7 @@ fn fingerprints_that_are_refused() {
 fn one_to_eight_fingerprints() {
     let one = format!(r#"{{"algorithm":"sha-256","value":"{}"}}"#, digest(32));
     let list = |count: usize| {
-        parse(&format!(
-            r#"{{"role":"auto","fingerprints":[{}]}}"#,
-            vec![&*one; count].join(",")
-        ))
+        parse(&format!(r#"{{"role":"auto","fingerprints":[{}]}}"#, vec![&*one; count].join(",")))
     };
     assert_eq!(list(8).unwrap().fingerprints.len(), 8);
     assert_eq!(list(1).unwrap().role, Some(DtlsRole::Auto));

@@ -44,8 +44,7 @@ impl CmSha1 {
         ssrc: Ssrc,
         index: SeqNo,
     ) -> usize {
-        self.ctr
-            .apply(self.block(ssrc, index.0), &mut buf[header_len..len]);
+        self.ctr.apply(self.block(ssrc, index.0), &mut buf[header_len..len]);
         let tag = self.tag(&buf[..len], &roc(index));
         buf[len..len + TAG_LEN].copy_from_slice(&tag.as_ref()[..TAG_LEN]);
         len + TAG_LEN
@@ -64,8 +63,7 @@ impl CmSha1 {
             return Err(OpenError::TooShort);
         }
         self.verify(packet, &roc(index), tag)?;
-        self.ctr
-            .apply(self.block(ssrc, index.0), &mut packet[header_len..]);
+        self.ctr.apply(self.block(ssrc, index.0), &mut packet[header_len..]);
         Ok(len)
     }
 

@@ -31,10 +31,7 @@ impl Gcm {
         };
         let key =
             UnboundKey::new(algorithm, &keys.encryption).expect("keys have the profile's length");
-        Self {
-            key: LessSafeKey::new(key),
-            salt: salt_number(&keys.salt),
-        }
+        Self { key: LessSafeKey::new(key), salt: salt_number(&keys.salt) }
     }
 
     pub(super) fn seal_rtp(
@@ -47,12 +44,7 @@ impl Gcm {
     ) -> usize {
         let (packet, rest) = buf.split_at_mut(len);
         let (header, payload) = packet.split_at_mut(header_len);
-        self.seal(
-            self.nonce(ssrc, index.0),
-            header,
-            payload,
-            &mut rest[..TAG_LEN],
-        );
+        self.seal(self.nonce(ssrc, index.0), header, payload, &mut rest[..TAG_LEN]);
         len + TAG_LEN
     }
 
@@ -65,9 +57,8 @@ impl Gcm {
     ) -> Result<usize, OpenError> {
         let len = buf.len().checked_sub(TAG_LEN).ok_or(OpenError::TooShort)?;
         let (packet, tag) = buf.split_at_mut(len);
-        let (header, payload) = packet
-            .split_at_mut_checked(header_len)
-            .ok_or(OpenError::TooShort)?;
+        let (header, payload) =
+            packet.split_at_mut_checked(header_len).ok_or(OpenError::TooShort)?;
         self.open(self.nonce(ssrc, index.0), header, payload, tag)?;
         Ok(len)
     }
@@ -111,10 +102,7 @@ impl Gcm {
     }
 
     fn open(&self, nonce: Nonce, aad: &[u8], data: &mut [u8], tag: &[u8]) -> Result<(), OpenError> {
-        match self
-            .key
-            .open_in_place_separate_tag(nonce, Aad::from(aad), tag, data)
-        {
+        match self.key.open_in_place_separate_tag(nonce, Aad::from(aad), tag, data) {
             Ok(_) => Ok(()),
             Err(_) => Err(OpenError::BadTag),
         }

@@ -36,16 +36,8 @@ impl SessionKeys {
         master_salt: &[u8],
         purpose: Purpose,
     ) -> Self {
-        assert_eq!(
-            master_key.len(),
-            profile.key_len(),
-            "length of the master key"
-        );
-        assert_eq!(
-            master_salt.len(),
-            profile.salt_len(),
-            "length of the master salt"
-        );
+        assert_eq!(master_key.len(), profile.key_len(), "length of the master key");
+        assert_eq!(master_salt.len(), profile.salt_len(), "length of the master salt");
 
         let prf = Ctr::new(master_key);
         // RFC 3711 §4.3.2 numbers the labels so.
@@ -90,8 +82,7 @@ pub(super) fn nonce(salt: u128, ssrc: Ssrc, index: u64) -> u128 {
 
 /// `salt` as a number, first byte highest.
 pub(super) fn salt_number(salt: &[u8]) -> u128 {
-    salt.iter()
-        .fold(0, |number, &byte| (number << 8) | u128::from(byte))
+    salt.iter().fold(0, |number, &byte| (number << 8) | u128::from(byte))
 }
 
 /// AES in counter mode, with its key schedule.
@@ -113,8 +104,6 @@ impl Ctr {
     /// `block`.
     pub(super) fn apply(&self, block: [u8; 16], data: &mut [u8]) {
         let context = EncryptionContext::Iv128(FixedLength::from(block));
-        self.0
-            .less_safe_encrypt(data, context)
-            .expect("counter mode takes any length");
+        self.0.less_safe_encrypt(data, context).expect("counter mode takes any length");
     }
 }

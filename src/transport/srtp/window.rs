@@ -66,25 +66,26 @@ impl RtpWindow {
 
     /// Notes that `index` has come; only after its tag verified.
     pub fn accept(&mut self, index: SeqNo) {
-        let (word, bit) = slot(index.0);
-        match self.highest {
-            Some(highest) if index <= highest => {
-                if highest.0 - index.0 >= WIDTH {
-                    return;
-                }
-            }
-            Some(highest) if index.0 - highest.0 < WIDTH => {
-                for skipped in highest.0 + 1..index.0 {
-                    let (word, bit) = slot(skipped);
-                    self.seen[word] &= !bit;
-                }
-                self.highest = Some(index);
-            }
-            _ => {
-                self.seen = [0; WORDS];
-                self.highest = Some(index);
+        let ahead = match self.highest {
+            None => WIDTH,
+            Some(highest) if index > highest => index.0 - highest.0,
+            Some(highest) if highest.0 - index.0 < WIDTH => 0,
+            // Too old for the ring: its bit belongs to a newer number.
+            Some(_) => return,
+        };
+        if ahead >= WIDTH {
+            self.seen = [0; WORDS];
+        } else {
+            // The ring still holds bits of one turn ago for the numbers that were skipped.
+            for back in 1..ahead {
+                let (word, bit) = slot(index.0 - back);
+                self.seen[word] &= !bit;
             }
         }
+        if ahead > 0 {
+            self.highest = Some(index);
+        }
+        let (word, bit) = slot(index.0);
         self.seen[word] |= bit;
     }
 
@@ -138,11 +139,7 @@ impl RtcpWindows {
             if self.windows.len() >= SSRCS_MAX {
                 return Err(OpenError::SsrcLimit);
             }
-            self.windows.push(RtcpWindow {
-                ssrc,
-                highest: index,
-                seen: 1,
-            });
+            self.windows.push(RtcpWindow { ssrc, highest: index, seen: 1 });
             return Ok(());
         };
         if index > window.highest {

@@ -91,21 +91,11 @@ fn depth_is_an_error() {
     let deep =
         |open: &str, close: &str| format!("{}1{}", open.repeat(60_000), close.repeat(60_000));
     for nested in [deep("[", "]"), deep("{\"id\":", "}")] {
-        for member in [
-            "id",
-            "options",
-            "rtpParameters",
-            "dtlsParameters",
-            "appData",
-            "x",
-        ] {
+        for member in ["id", "options", "rtpParameters", "dtlsParameters", "appData", "x"] {
             let text = format!(r#"{{"{member}":{nested}}}"#);
             let raw: &RawValue = serde_json::from_str(&text).unwrap();
             for method in ["createTransport", "createReceiver"] {
-                assert!(
-                    Request::parse(method, Some(raw)).is_err(),
-                    "{method} {member}"
-                );
+                assert!(Request::parse(method, Some(raw)).is_err(), "{method} {member}");
             }
         }
     }

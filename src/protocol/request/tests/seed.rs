@@ -10,23 +10,14 @@ use crate::types::{Codec, Kind, Pt, SenderId, Ssrc, TransportId};
 #[test]
 fn what_a_client_of_the_seeds_time_sends() {
     let join = request("join", &json!({"appData": {"a": 1}})).unwrap();
-    assert!(matches!(
-        join,
-        Request::Join(Join {
-            app_data: Some(_),
-            ..
-        })
-    ));
+    assert!(matches!(join, Request::Join(Join { app_data: Some(_), .. })));
 
     let dtls = json!({"role": "server", "fingerprints": [fingerprint("7D")]});
     let data = json!({"id": 84_742_150, "options": {}, "dtlsParameters": dtls});
     let Ok(Request::CreateTransport(transport)) = request("createTransport", &data) else {
         panic!("{data}");
     };
-    assert_eq!(
-        (transport.id, transport.udp, transport.tcp),
-        (TransportId(84_742_150), true, true)
-    );
+    assert_eq!((transport.id, transport.udp, transport.tcp), (TransportId(84_742_150), true, true));
     let dtls = transport.dtls_parameters.unwrap();
     assert_eq!(dtls.role, Some(DtlsRole::Server));
     assert_eq!(dtls.fingerprints[0].value, vec![0x7d; 32]);
@@ -35,22 +26,12 @@ fn what_a_client_of_the_seeds_time_sends() {
     let data = json!({"notification": true, "id": 74_668_199, "dtlsParameters": dtls});
     assert!(matches!(
         notification("updateTransport", &data),
-        Ok(Notification::UpdateTransport {
-            id: TransportId(74_668_199),
-            ..
-        })
+        Ok(Notification::UpdateTransport { id: TransportId(74_668_199), .. })
     ));
 
     let data = json!({"id": 7, "rtpSettings": {"useRtx": true}});
-    let enable = EnableSender {
-        id: SenderId(7),
-        transport_id: None,
-        use_rtx: Some(true),
-    };
-    assert_eq!(
-        request("enableSender", &data),
-        Ok(Request::EnableSender(enable))
-    );
+    let enable = EnableSender { id: SenderId(7), transport_id: None, use_rtx: Some(true) };
+    assert_eq!(request("enableSender", &data), Ok(Request::EnableSender(enable)));
 }
 
 fn create_receiver(data: &str) -> CreateReceiver {
@@ -71,10 +52,7 @@ fn its_microphone() {
         "rtcp":{"cname":"{65a5}","reducedSize":true,"mux":true}},
         "paused":false,"appData":{"k":"audio"}}"#,
     );
-    assert_eq!(
-        (audio.kind, audio.source.codec, audio.paused),
-        (Kind::Audio, Codec::Opus, false)
-    );
+    assert_eq!((audio.kind, audio.source.codec, audio.paused), (Kind::Audio, Codec::Opus, false));
     assert_eq!(audio.source.mid, None);
     assert_eq!(audio.source.payload_types, [(Pt(109), PtRole::Media)]);
     assert_eq!(audio.source.extensions, [(HeaderExtension::AudioLevel, 1)]);
@@ -96,10 +74,7 @@ fn its_camera() {
         "paused":false,"appData":{"k":"video"}}"#,
     );
     let rtx = PtRole::Rtx { apt: Pt(120) };
-    assert_eq!(
-        video.source.payload_types,
-        [(Pt(120), PtRole::Media), (Pt(124), rtx)]
-    );
+    assert_eq!(video.source.payload_types, [(Pt(120), PtRole::Media), (Pt(124), rtx)]);
     assert_eq!(video.source.extensions, [(HeaderExtension::Other, 4)]);
     let encoding = video.source.encodings[0];
     assert_eq!(encoding.ssrc, Some(Ssrc(1_947_574_323)));
