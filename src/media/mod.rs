@@ -1,1 +1,12 @@
-//! L2 per-stream machines.
+//! L2: machines of one RTP stream each; time passed in, no I/O. Owned by `sfu`'s Receivers and
+//! Senders. RFC 3550 (§5, §6.4, appendix A), PROTOCOL section 6.
+
+pub mod keyframe;
+pub mod rewrite;
+pub mod stream_rx;
+pub mod stream_tx;
+
+pub use keyframe::KeyFrameRequest;
+pub use rewrite::Rewrite;
+pub use stream_rx::{SourceClock, StreamRx};
+pub use stream_tx::StreamTx;

@@ -1,1 +1,57 @@
-//! L1 signaling messages.
+//! L1: signaling messages, from JSON text to checked values and back (PROTOCOL sections 2 to 8).
+//!
+//! Called by `sfu` (and by clients written in Rust); knows no socket, no room and no peer. What a
+//! client says goes through two doors: [`envelope::parse`] tells requests from notifications, then
+//! [`Request::parse`] or [`Notification::parse`] turns `data` into a value in which everything that
+//! one message can get wrong has been checked already. What only the rest of the room can
+//! contradict (an id in use, an SSRC taken) is left to `sfu`.
+//!
+//! The rules that all messages share: members have the types that PROTOCOL gives them and `null`
+//! counts as absent, unknown members are ignored, objects are objects (never arrays in field
+//! order), and an error names the member and shows the value. Texts that other clients will put
+//! into their SDP are bounded and free of control characters.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`envelope`] | protoo's four forms |
+//! | [`error`] | error codes and reasons |
+//! | [`request`], [`notification`] | from the client; to the client |
+//! | [`join`] | the answer to `join` |
+//! | [`transport`] | ICE and DTLS dictionaries |
+//! | [`rtp_parameters`] | what a source is; [`sender_parameters`] what becomes of it |
+//! | [`capabilities`] | what the server offers, what a client can decode |
+//! | [`format`](mod@format), [`fmtp`], [`extension`] | the words in which the last three talk |
+//! | [`json`] | JSON that is handed on unread, and the path from a bad value to its name |
+
+pub mod capabilities;
+pub mod envelope;
+pub mod error;
+pub mod extension;
+pub mod fmtp;
+pub mod format;
+pub mod join;
+pub mod json;
+pub mod notification;
+pub mod request;
+pub mod rtp_parameters;
+pub mod sender_parameters;
+mod source_codecs;
+pub mod transport;
+
+pub use capabilities::{ClientCapabilities, server_capabilities};
+pub use envelope::{EnvelopeError, Incoming};
+pub use error::{Error, ErrorCode};
+pub use extension::HeaderExtension;
+pub use join::{JoinResponse, PeerEntry, SenderEntry};
+pub use json::{AppData, Json};
+pub use notification::Announcement;
+pub use request::{
+    CreateReceiver, CreateTransport, Direction, EnableSender, Join, Notification, Notify,
+    ReceiverCommand, Request, SenderCommand,
+};
+pub use rtp_parameters::{Encoding, PtRole, SourceParameters};
+pub use sender_parameters::SenderParameters;
+pub use transport::{
+    DtlsParameters, DtlsRole, DtlsState, Fingerprint, FingerprintAlgorithm, IceCandidate,
+    IceParameters, IceState, TransportCreated,
+};

@@ -1,9 +1,23 @@
 //! L3: the model. Rooms, peers, Receivers and Senders of one shard, and the [`Router`] that moves
 //! packets and messages between them. Sans-IO: bytes, a path and a time come in; what is to be
-//! sent goes to an [`Outbox`].
+//! sent goes to an [`Outbox`]. `shard` drives it under sockets, `tests/sim` under a virtual clock.
+//!
+//! Owned by the Router in slabs and named by keys: rooms, peers, transports ([`association`]) and
+//! Receivers; a Receiver owns its enabled Senders. Bounds are in `types::limit`.
 
+mod association;
+mod closing;
+mod forward;
+mod invariants;
 mod outbox;
+mod peer;
+mod receiver;
+mod room;
 mod router;
+mod rtcp;
+mod sender;
+mod signaling;
+mod timers;
 
 pub use outbox::{CloseReason, Outbox};
 pub use router::{Candidate, Router, RouterConfig};

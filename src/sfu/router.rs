@@ -1,10 +1,39 @@
-//! The Router: everything a shard decides.
+//! The Router: one shard's rooms and everything in them, and the way of one packet through them.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use foldhash::fast::FixedState;
+use slotmap::SlotMap;
 
 use super::Outbox;
-use crate::types::{Deadline, Path, PeerKey, ShardId, ShardStats, SocketId, Timestamp};
+use super::association::Association;
+use super::forward::fan_out;
+use super::peer::Peer;
+use super::receiver::Receiver;
+use super::room::Room;
+use super::timers::{Owner, Timers};
+use crate::protocol::notification::transport_state;
+use crate::protocol::{DtlsState, IceState, Json, server_capabilities};
+use crate::transport::dtls::Identity;
+use crate::transport::ice::Ufrag;
+use crate::transport::{Event, Transport};
+use crate::types::{
+    Deadline, DropReason, Path, PeerKey, Reason, ReceiverKey, RoomKey, ShardId, ShardStats,
+    SocketId, Timestamp, TransportKey,
+};
+use crate::wire::demux::{PacketKind, demux};
+use crate::wire::rtp::RtpHeader;
+use crate::wire::stun::{self, BindingRequest, IceRole};
+
+/// How often a transport's reports go out. RFC 3550 §6.2 would allow much less for small sessions;
+/// browsers send about this often, and a viewer's lips are in sync after the first one.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// RFC 8445 §7.3.1.1.
+const ROLE_CONFLICT: u16 = 487;
+/// RFC 8489 §6.3.1.
+const UNKNOWN_ATTRIBUTE: u16 = 420;
 
 /// An address that clients are told to send to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +51,11 @@ pub struct RouterConfig {
     pub shard: ShardId,
     /// In order of preference, best first.
     pub candidates: Vec<Candidate>,
+    /// The server's DTLS certificate and settings.
+    pub identity: Identity,
     /// The `Instant` that [`Timestamp`] counts from (dimpl wants `Instant`s).
     pub epoch: Instant,
-    /// Seed of the Router's randomness: ids, credentials, SSRCs. From the system's generator in
+    /// Seed of the Router's randomness: credentials, SSRCs, hashing. From the system's generator in
     /// production, a constant in simulation.
     pub seed: u64,
 }
@@ -35,40 +66,49 @@ pub struct RouterConfig {
 /// ask [`Router::poll_deadline`] when to call [`Router::handle_timeout`].
 #[derive(Debug)]
 pub struct Router {
-    stats: ShardStats,
+    pub(super) config: RouterConfig,
+    /// What `join` answers.
+    pub(super) capabilities: Json,
+    pub(super) rng: fastrand::Rng,
+    /// Keyed by the seed, so that nobody outside can choose what collides.
+    pub(super) hasher: FixedState,
+    pub(super) rooms: SlotMap<RoomKey, Room>,
+    pub(super) room_names: HashMap<Box<str>, RoomKey>,
+    pub(super) peers: SlotMap<PeerKey, Peer>,
+    pub(super) transports: SlotMap<TransportKey, Association>,
+    pub(super) transports_made: u64,
+    pub(super) receivers: SlotMap<ReceiverKey, Receiver>,
+    pub(super) ufrags: HashMap<Ufrag, TransportKey, FixedState>,
+    pub(super) paths: HashMap<Path, TransportKey, FixedState>,
+    timers: Timers,
+    pub(super) stats: ShardStats,
 }
 
 impl Router {
     /// A Router without rooms.
     pub fn new(config: RouterConfig) -> Self {
-        let _ = config;
-        Self { stats: ShardStats::default() }
+        let mut rng = fastrand::Rng::with_seed(config.seed);
+        let hasher = FixedState::with_seed(rng.u64(..));
+        Self {
+            config,
+            capabilities: server_capabilities(),
+            rng,
+            ufrags: HashMap::with_hasher(hasher.clone()),
+            paths: HashMap::with_hasher(hasher.clone()),
+            hasher,
+            rooms: SlotMap::with_key(),
+            room_names: HashMap::new(),
+            peers: SlotMap::with_key(),
+            transports: SlotMap::with_key(),
+            transports_made: 0,
+            receivers: SlotMap::with_key(),
+            timers: Timers::default(),
+            stats: ShardStats::default(),
+        }
     }
 
-    /// A WebSocket was opened for `peer` in `room` (both valid names). Replaces an older connection
-    /// of the same name at once. `None`: the room is full (HTTP 429).
-    pub fn handle_open(
-        &mut self,
-        now: Timestamp,
-        room: &str,
-        peer: &str,
-        out: &mut impl Outbox,
-    ) -> Option<PeerKey> {
-        let _ = (now, room, peer, out);
-        None
-    }
-
-    /// A text frame came from a client. Unknown peers are ignored.
-    pub fn handle_text(&mut self, now: Timestamp, peer: PeerKey, text: &str, out: &mut impl Outbox) {
-        let _ = (now, peer, text, out);
-    }
-
-    /// A WebSocket is gone, whoever closed it. Unknown peers are ignored.
-    pub fn handle_closed(&mut self, now: Timestamp, peer: PeerKey, out: &mut impl Outbox) {
-        let _ = (now, peer, out);
-    }
-
-    /// A datagram came in on `path`; it is decrypted in place.
+    /// Step 3: a datagram came in on `path`. It is decrypted in place. It goes on or ends in one
+    /// counted [`DropReason`].
     pub fn handle_datagram(
         &mut self,
         now: Timestamp,
@@ -76,17 +116,256 @@ impl Router {
         datagram: &mut [u8],
         out: &mut impl Outbox,
     ) {
-        let _ = (now, path, datagram, out);
+        let result = match demux(datagram) {
+            Some(PacketKind::Rtp) => self.handle_rtp(now, path, datagram, out),
+            Some(PacketKind::Rtcp) => self.handle_rtcp(now, path, datagram, out),
+            Some(PacketKind::Stun) => self.handle_stun(now, path, datagram, out),
+            Some(PacketKind::Dtls) => self.handle_dtls(now, path, datagram, out),
+            None => Err(DropReason::Unknown),
+        };
+        if let Err(reason) = result {
+            self.stats.drop(reason);
+        }
+    }
+
+    fn handle_rtp(
+        &mut self,
+        now: Timestamp,
+        path: Path,
+        datagram: &mut [u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        let association = self.transport_on(path)?.1;
+        let header = RtpHeader::parse(datagram)?;
+        let (len, seq, target) = association.open_rtp(now, &header, datagram)?;
+        if target.rtx {
+            return Err(DropReason::Rtx);
+        }
+        let packet = &mut datagram[..len];
+        let receiver = self.receivers.get_mut(target.receiver).ok_or(DropReason::NoReceiver)?;
+        self.stats.rtp_received += 1;
+        let encoding = usize::from(target.encoding);
+        let arrival = receiver.account(now, encoding, &header, seq, packet)?;
+        let (transports, stats) = (&mut self.transports, &mut self.stats);
+        fan_out(receiver, &arrival, &header, packet, transports, stats, out);
+        if receiver.key_frames.poll_deadline().is_some() {
+            self.poll_key_frame(now, target.receiver, out);
+        }
+        Ok(())
+    }
+
+    fn handle_rtcp(
+        &mut self,
+        now: Timestamp,
+        path: Path,
+        datagram: &mut [u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        let (key, association) = self.transport_on(path)?;
+        let len = association.open_rtcp(now, datagram)?;
+        self.handle_compound(now, key, &datagram[..len], out)
+    }
+
+    fn handle_dtls(
+        &mut self,
+        now: Timestamp,
+        path: Path,
+        datagram: &mut [u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        let (key, association) = self.transport_on(path)?;
+        let before = association.transport.dtls_state();
+        association.transport.handle_dtls(now, datagram)?;
+        if association.transport.dtls_state() != before {
+            self.notify_transport_state(key, out);
+        }
+        self.pump(now, key, out);
+        Ok(())
+    }
+
+    /// Only paths that a valid check opened lead anywhere.
+    fn transport_on(&mut self, path: Path) -> Result<(TransportKey, &mut Association), DropReason> {
+        let key = *self.paths.get(&path).ok_or(DropReason::NoPath)?;
+        let association = self.transports.get_mut(key).ok_or(DropReason::NoPath)?;
+        Ok((key, association))
+    }
+
+    /// A STUN message is judged by its credentials, wherever it comes from.
+    fn handle_stun(
+        &mut self,
+        now: Timestamp,
+        path: Path,
+        datagram: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        let request = BindingRequest::parse(datagram)?;
+        let ufrag: &Ufrag =
+            request.username_local.try_into().map_err(|_| DropReason::StunUnknownUfrag)?;
+        let key = *self.ufrags.get(ufrag).ok_or(DropReason::StunUnknownUfrag)?;
+        let association = self.transports.get_mut(key).ok_or(DropReason::StunUnknownUfrag)?;
+        let credentials = &association.transport.ice().credentials;
+        if !request.verify(&credentials.key) {
+            return Err(DropReason::StunBadIntegrity);
+        }
+        let slot = out.slot().ok_or(DropReason::EgressFull)?;
+        let (id, unknown) = (&request.transaction_id, request.unknown_required.as_slice());
+        let Path::Udp { remote, .. } = path;
+        let refusal = if !unknown.is_empty() {
+            Some((UNKNOWN_ATTRIBUTE, "Unknown Attribute"))
+        } else if let Some(IceRole::Controlled(_)) = request.role {
+            Some((ROLE_CONFLICT, "Role Conflict"))
+        } else {
+            None
+        };
+        if let Some((code, reason)) = refusal {
+            let len = stun::write_error(slot, id, code, reason, unknown, &credentials.key);
+            out.commit(path, len);
+            return Ok(());
+        }
+        let len = stun::write_success(slot, id, remote, &credentials.key);
+        out.commit(path, len);
+        self.open_path(now, key, path, request.use_candidate, out);
+        Ok(())
+    }
+
+    /// A valid check came on `path`: it leads to this transport from now on.
+    fn open_path(
+        &mut self,
+        now: Timestamp,
+        key: TransportKey,
+        path: Path,
+        nominate: bool,
+        out: &mut impl Outbox,
+    ) {
+        let change = self.transports[key].transport.handle_check(now, path, nominate);
+        if change.opened {
+            if let Some(other) = self.paths.insert(path, key)
+                && other != key
+                && let Some(association) = self.transports.get_mut(other)
+            {
+                association.transport.ice_mut().forget(path);
+            }
+            if let Some(evicted) = change.evicted {
+                self.paths.remove(&evicted);
+            }
+        }
+        if change.connected {
+            self.notify_transport_state(key, out);
+            self.start_sending(now, key, out);
+        }
+        self.arm_transport(key);
     }
 
     /// Time has come; early or needless calls do nothing.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut impl Outbox) {
-        let _ = (now, out);
+        while let Some((deadline, owner)) = self.timers.pop_due(now) {
+            match owner {
+                Owner::Receiver(key) => {
+                    let receiver = self.receivers.get_mut(key);
+                    if receiver.is_some_and(|receiver| receiver.armed.fire(deadline)) {
+                        self.poll_key_frame(now, key, out);
+                    }
+                }
+                Owner::Transport(key) => {
+                    let association = self.transports.get_mut(key);
+                    if association.is_some_and(|association| association.armed.fire(deadline)) {
+                        self.handle_transport_timeout(now, key, out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_transport_timeout(
+        &mut self,
+        now: Timestamp,
+        key: TransportKey,
+        out: &mut impl Outbox,
+    ) {
+        let association = &mut self.transports[key];
+        let before = association.transport.dtls_state();
+        let consent_ran_out = association.transport.handle_timeout(now);
+        let started = association.transport.dtls_state() != before;
+        let reports_due = association.reports_at.is_some_and(|at| at <= now);
+        if reports_due {
+            association.reports_at = Some(now + REPORT_INTERVAL);
+            self.send_reports(now, key, out);
+        }
+        if consent_ran_out || started {
+            self.notify_transport_state(key, out);
+        }
+        self.pump(now, key, out);
+    }
+
+    /// Sends what DTLS has to send, and acts on what happened to it.
+    pub(super) fn pump(&mut self, now: Timestamp, key: TransportKey, out: &mut impl Outbox) {
+        let Some(association) = self.transports.get_mut(key) else { return };
+        transmit(&mut association.transport, &mut self.stats, out);
+        match association.transport.poll_event() {
+            None => self.arm_transport(key),
+            Some(Event::Connected) => {
+                // Not all transports that connect together should report together.
+                let delay = REPORT_INTERVAL.mul_f64(0.25 + 0.75 * self.rng.f64());
+                association.reports_at = Some(now + delay);
+                self.stats.dtls_connected += 1;
+                self.notify_transport_state(key, out);
+                self.start_sending(now, key, out);
+                self.arm_transport(key);
+            }
+            Some(Event::Failed(_) | Event::Closed) => {
+                self.notify_transport_state(key, out);
+                self.close_transport(key, None, out);
+            }
+        }
+    }
+
+    /// This transport can send now: video Senders on it need key frames to begin with.
+    fn start_sending(&mut self, now: Timestamp, key: TransportKey, out: &mut impl Outbox) {
+        let association = &mut self.transports[key];
+        if association.transport.tx().is_none() {
+            return;
+        }
+        let waiting: Vec<_> = association.senders.values().copied().collect();
+        for (receiver, sender) in waiting {
+            let senders = self.receivers.get(receiver).map(|receiver| &receiver.senders);
+            let sender = senders.and_then(|senders| senders.get(sender));
+            if sender.is_some_and(|sender| sender.awaits_key_frame()) {
+                self.ask_key_frame(now, receiver, out);
+            }
+        }
+    }
+
+    fn notify_transport_state(&self, key: TransportKey, out: &mut impl Outbox) {
+        let association = &self.transports[key];
+        let Some(peer) = self.peers.get(association.peer) else { return };
+        if !peer.wants_transport_state {
+            return;
+        }
+        let (ice, dtls) = (association.transport.ice().state(), association.transport.dtls_state());
+        // A transport whose DTLS is over is closed right after this.
+        let over = matches!(dtls, DtlsState::Failed | DtlsState::Closed);
+        let ice = if over { IceState::Closed } else { ice };
+        out.text(association.peer, transport_state(association.id, ice, dtls));
     }
 
     /// When to call [`Router::handle_timeout`] next.
     pub fn poll_deadline(&self) -> Option<Deadline> {
-        None
+        self.timers.next()
+    }
+
+    pub(super) fn arm_transport(&mut self, key: TransportKey) {
+        if let Some(association) = self.transports.get_mut(key) {
+            let deadline = association.poll_deadline();
+            self.timers.arm(Owner::Transport(key), &mut association.armed, deadline);
+        }
+    }
+
+    pub(super) fn arm_receiver(&mut self, key: ReceiverKey) {
+        if let Some(receiver) = self.receivers.get_mut(key) {
+            let at = receiver.key_frames.poll_deadline();
+            let deadline = at.map(|at| Deadline { at, reason: Reason::KeyFrame });
+            self.timers.arm(Owner::Receiver(key), &mut receiver.armed, deadline);
+        }
     }
 
     /// Counters; the driver adds what only it sees (datagrams sent, send errors).
@@ -97,5 +376,17 @@ impl Router {
     /// Counters.
     pub fn stats(&self) -> &ShardStats {
         &self.stats
+    }
+}
+
+/// Sends what a transport has to say for itself.
+pub(super) fn transmit(transport: &mut Transport, stats: &mut ShardStats, out: &mut impl Outbox) {
+    let path = transport.send_path();
+    while let Some(slot) = out.slot() {
+        let Some(len) = transport.poll_transmit(slot) else { break };
+        match path {
+            Some(path) => out.commit(path, len),
+            None => stats.drop(DropReason::SenderStopped),
+        }
     }
 }

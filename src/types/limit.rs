@@ -51,6 +51,15 @@ pub const RECEIVERS_PER_PEER_MAX: usize = 32;
 /// Encodings of one source.
 pub const ENCODINGS_MAX: usize = 8;
 
+/// Certificate fingerprints that a client may state for one transport.
+pub const FINGERPRINTS_MAX: usize = 8;
+
+/// Bytes of a source's codec parameters, names and values as JSON; each viewer is sent them.
+pub const FMTP_MAX: usize = 2048;
+
+/// Longest `cname` in bytes (an SDES item's length is one octet, RFC 3550 §6.5).
+pub const CNAME_MAX: usize = 255;
+
 /// Requests and notifications that one client may send in a burst, and per second for ever. Above
 /// it requests get 429; above four times as many the connection is closed (1008).
 pub const REQUESTS_BURST: u32 = 400;

@@ -50,8 +50,6 @@ pub enum Reason {
     Rtcp,
     /// A key frame has been asked for and has not come.
     KeyFrame,
-    /// A video Sender has waited long enough for a key frame it cannot see.
-    KeyFrameWait,
 }
 
 /// When to call `handle_timeout` next, and why.

@@ -1,0 +1,295 @@
+//! A client's transport as the model sees it: the association itself, whose it is, and which RTP
+//! stream of it belongs to which Receiver or Sender.
+
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::fast::FixedState;
+
+use super::timers::Armed;
+use crate::protocol::{Direction, Error, HeaderExtension, SourceParameters};
+use crate::transport::Transport;
+use crate::transport::srtp::{OpenError, RtpWindow};
+use crate::types::limit::SSRCS_MAX;
+use crate::types::{
+    Deadline, DropReason, Mid, PeerKey, Pt, Reason, ReceiverKey, Rid, SenderKey, SeqNo, Ssrc,
+    Timestamp, TransportId, TransportKey,
+};
+use crate::wire::rtp::RtpHeader;
+
+/// Which stream of which Receiver a packet belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) receiver: ReceiverKey,
+    pub(super) encoding: u8,
+    pub(super) rtx: bool,
+}
+
+/// An SSRC that the client sends under. It outlives its Receiver without a target, so that what was
+/// received once under this transport's key stays received.
+#[derive(Debug)]
+struct Stream {
+    window: RtpWindow,
+    target: Option<Target>,
+}
+
+/// What a Receiver declared besides SSRCs, to find its packets by.
+#[derive(Debug)]
+struct Declared {
+    receiver: ReceiverKey,
+    mid: Option<Mid>,
+    rids: Vec<(Rid, u8)>,
+    payload_types: Vec<Pt>,
+}
+
+/// Ids of the header extensions that say whose a packet is; one meaning a transport.
+#[derive(Debug, Default, Clone, Copy)]
+struct RoutingIds {
+    mid: Option<u8>,
+    rid: Option<u8>,
+    repaired_rid: Option<u8>,
+}
+
+/// One transport of one peer.
+#[derive(Debug)]
+pub(super) struct Association {
+    pub(super) id: TransportId,
+    pub(super) peer: PeerKey,
+    pub(super) direction: Option<Direction>,
+    /// Made without `dtlsParameters`: this client answers, so it receives here.
+    pub(super) client_answers: bool,
+    /// Counts up over the Router's life: which transport is the newest.
+    pub(super) serial: u64,
+    pub(super) transport: Transport,
+    /// The SSRC that our reports and requests about received streams come from.
+    pub(super) rtcp_ssrc: Ssrc,
+    /// When reports are due next; `None` before there are keys.
+    pub(super) reports_at: Option<Timestamp>,
+    pub(super) armed: Armed,
+    /// What is sent here, by SSRC.
+    pub(super) senders: BTreeMap<Ssrc, (ReceiverKey, SenderKey)>,
+    streams: HashMap<Ssrc, Stream, FixedState>,
+    declared: Vec<Declared>,
+    ids: RoutingIds,
+}
+
+/// What a transport is made from.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) id: TransportId,
+    pub(super) peer: PeerKey,
+    pub(super) direction: Option<Direction>,
+    pub(super) client_answers: bool,
+    pub(super) serial: u64,
+    pub(super) rtcp_ssrc: Ssrc,
+}
+
+impl Association {
+    pub(super) fn new(made: Made, transport: Transport, hasher: FixedState) -> Self {
+        Self {
+            id: made.id,
+            peer: made.peer,
+            direction: made.direction,
+            client_answers: made.client_answers,
+            serial: made.serial,
+            transport,
+            rtcp_ssrc: made.rtcp_ssrc,
+            reports_at: None,
+            armed: Armed::default(),
+            senders: BTreeMap::new(),
+            streams: HashMap::with_hasher(hasher),
+            declared: Vec::new(),
+            ids: RoutingIds::default(),
+        }
+    }
+
+    /// Steps 3 and 4 for RTP: finds the stream, opens the packet in place, and only then learns from
+    /// it. The plain packet's length, its extended number and whose it is.
+    pub(super) fn open_rtp(
+        &mut self,
+        now: Timestamp,
+        header: &RtpHeader,
+        packet: &mut [u8],
+    ) -> Result<(usize, SeqNo, Target), DropReason> {
+        let known = self.streams.get(&header.ssrc);
+        let target = known.and_then(|stream| stream.target);
+        let target = target.or_else(|| self.resolve(header, packet));
+        let seq = match known {
+            None => RtpWindow::new().estimate(header.seq),
+            Some(stream) => {
+                let seq = stream.window.estimate(header.seq);
+                stream.window.check(seq).map_err(drop_reason)?;
+                seq
+            }
+        };
+        let rx = self.transport.rx().ok_or(DropReason::NoKeys)?;
+        let len = rx.open_rtp(packet, header.len, header.ssrc, seq).map_err(drop_reason)?;
+        self.transport.ice_mut().handle_authentic(now);
+        let target = target.ok_or(DropReason::NoReceiver)?;
+        self.stream(header.ssrc, target)?.window.accept(seq);
+        Ok((len, seq, target))
+    }
+
+    /// The stream of an SSRC that belongs to `target`, made if it is new.
+    fn stream(&mut self, ssrc: Ssrc, target: Target) -> Result<&mut Stream, DropReason> {
+        if !self.streams.contains_key(&ssrc) && self.streams.len() >= SSRCS_MAX {
+            let orphan = self.streams.iter().find(|(_, stream)| stream.target.is_none());
+            let orphan = *orphan.ok_or(DropReason::SsrcLimit)?.0;
+            self.streams.remove(&orphan);
+        }
+        let new = Stream { window: RtpWindow::new(), target: None };
+        let stream = self.streams.entry(ssrc).or_insert(new);
+        stream.target = Some(target);
+        Ok(stream)
+    }
+
+    /// Opens a compound RTCP packet in place; its plain length.
+    pub(super) fn open_rtcp(
+        &mut self,
+        now: Timestamp,
+        packet: &mut [u8],
+    ) -> Result<usize, DropReason> {
+        let rx = self.transport.rx().ok_or(DropReason::NoKeys)?;
+        let len = rx.open_rtcp(packet).map_err(drop_reason)?;
+        self.transport.ice_mut().handle_authentic(now);
+        Ok(len)
+    }
+
+    /// Whose an unknown SSRC's packet says it is (PROTOCOL section 6): by mid and rid, by mid, by a
+    /// payload type that only one Receiver uses.
+    fn resolve(&self, header: &RtpHeader, packet: &[u8]) -> Option<Target> {
+        let (mut mid, mut rid, mut repaired) = (None, None, None);
+        for (id, element) in header.extensions(packet) {
+            match Some(id) {
+                id if id == self.ids.mid => mid = Mid::new(element),
+                id if id == self.ids.rid => rid = Rid::new(element),
+                id if id == self.ids.repaired_rid => repaired = Rid::new(element),
+                _ => {}
+            }
+        }
+        let declared = match mid {
+            Some(mid) => self.declared.iter().find(|declared| declared.mid == Some(mid))?,
+            None => {
+                let mut users =
+                    self.declared.iter().filter(|d| d.payload_types.contains(&header.pt));
+                let only = users.next()?;
+                if users.next().is_some() {
+                    return None;
+                }
+                only
+            }
+        };
+        let encoding = match repaired.or(rid) {
+            None => 0,
+            Some(rid) => declared.rids.iter().find(|(known, _)| *known == rid)?.1,
+        };
+        Some(Target { receiver: declared.receiver, encoding, rtx: repaired.is_some() })
+    }
+
+    /// Whose this SSRC is, where that is known for sure.
+    pub(super) fn target(&self, ssrc: Ssrc) -> Option<Target> {
+        self.streams.get(&ssrc)?.target
+    }
+
+    /// Whether the client sends, or has said it will send, under this SSRC.
+    pub(super) fn receives(&self, ssrc: Ssrc) -> bool {
+        self.target(ssrc).is_some()
+    }
+
+    /// The Receivers on this transport, in the order they were made.
+    pub(super) fn receivers(&self) -> impl Iterator<Item = ReceiverKey> {
+        self.declared.iter().map(|declared| declared.receiver)
+    }
+
+    /// Whether a source contradicts what others on this transport declared.
+    pub(super) fn check_source(&self, source: &SourceParameters) -> Result<(), Error> {
+        for ssrc in source.encodings.iter().flat_map(|e| [e.ssrc, e.rtx_ssrc]).flatten() {
+            if self.receives(ssrc) || self.senders.contains_key(&ssrc) {
+                return Err(taken("encodings[].ssrc", ssrc));
+            }
+        }
+        if let Some(mid) = source.mid
+            && self.declared.iter().any(|declared| declared.mid == Some(mid))
+        {
+            return Err(taken("muxId", format_args!("{mid:?}")));
+        }
+        self.ids.merge(source).map(|_| ())
+    }
+
+    /// Takes a source in that [`Association::check_source`] let pass.
+    pub(super) fn add_source(&mut self, receiver: ReceiverKey, source: &SourceParameters) {
+        if let Ok(ids) = self.ids.merge(source) {
+            self.ids = ids;
+        }
+        for (encoding, declared) in (0..).zip(&source.encodings) {
+            for (ssrc, rtx) in [(declared.ssrc, false), (declared.rtx_ssrc, true)] {
+                if let Some(ssrc) = ssrc {
+                    // A transport full of live streams learns this one from its packets, or not.
+                    let _ = self.stream(ssrc, Target { receiver, encoding, rtx });
+                }
+            }
+        }
+        let rids = (0..).zip(&source.encodings);
+        self.declared.push(Declared {
+            receiver,
+            mid: source.mid,
+            rids: rids.filter_map(|(index, e)| e.rid.map(|rid| (rid, index))).collect(),
+            payload_types: source.payload_types.iter().map(|(pt, _)| *pt).collect(),
+        });
+    }
+
+    /// Forgets a Receiver; what comes on its SSRCs belongs to nobody now.
+    pub(super) fn remove_source(&mut self, receiver: ReceiverKey) {
+        for stream in self.streams.values_mut() {
+            stream.target = stream.target.filter(|target| target.receiver != receiver);
+        }
+        self.declared.retain(|declared| declared.receiver != receiver);
+        if self.declared.is_empty() {
+            self.ids = RoutingIds::default();
+        }
+    }
+
+    /// When this transport has something to do.
+    pub(super) fn poll_deadline(&self) -> Option<Deadline> {
+        let reports = self.reports_at.map(|at| Deadline { at, reason: Reason::Rtcp });
+        [self.transport.poll_deadline(), reports].into_iter().flatten().min()
+    }
+}
+
+impl RoutingIds {
+    /// With a further source's ids; an id or a meaning that is taken otherwise is an error.
+    fn merge(mut self, source: &SourceParameters) -> Result<Self, Error> {
+        for (extension, id) in &source.extensions {
+            let slot = match extension {
+                HeaderExtension::Mid => &mut self.mid,
+                HeaderExtension::RtpStreamId => &mut self.rid,
+                HeaderExtension::RepairedRtpStreamId => &mut self.repaired_rid,
+                _ => continue,
+            };
+            if slot.is_some_and(|taken| taken != *id) {
+                return Err(taken("headerExtensions[].id", id));
+            }
+            *slot = Some(*id);
+        }
+        Ok(self)
+    }
+}
+
+fn taken(field: &str, value: impl std::fmt::Display) -> Error {
+    Error::bad_request(format!("rtpParameters.{field}: {value} is taken on this transport"))
+}
+
+fn drop_reason(error: OpenError) -> DropReason {
+    match error {
+        OpenError::TooShort => DropReason::RtpMalformed,
+        OpenError::BadTag => DropReason::SrtpBadTag,
+        OpenError::Replay => DropReason::SrtpReplay,
+        OpenError::SsrcLimit => DropReason::SsrcLimit,
+    }
+}
+
+/// A transport's key beside what it is, for sorting by age.
+pub(super) fn newest<'a>(
+    transports: impl Iterator<Item = (TransportKey, &'a Association)>,
+) -> Option<TransportKey> {
+    transports.max_by_key(|(_, association)| association.serial).map(|(key, _)| key)
+}

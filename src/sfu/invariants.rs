@@ -1,0 +1,104 @@
+//! What must hold between any two calls of a Router, for simulators and fuzzers to check.
+
+use super::router::Router;
+use crate::types::limit::PATHS_MAX;
+
+impl Router {
+    /// Panics, naming what is wrong, if the parts of the model contradict each other. Costs time in
+    /// proportion to everything there is.
+    pub fn assert_consistent(&self) {
+        self.assert_rooms();
+        self.assert_transports();
+        self.assert_receivers();
+        self.assert_subscriptions();
+        assert_eq!(self.stats.rooms as usize, self.rooms.len());
+        assert_eq!(self.stats.peers as usize, self.peers.len());
+        assert_eq!(self.stats.transports as usize, self.transports.len());
+    }
+
+    fn assert_rooms(&self) {
+        assert_eq!(self.room_names.len(), self.rooms.len());
+        let members: usize = self.rooms.values().map(|room| room.peers.len()).sum();
+        assert_eq!(members, self.peers.len(), "each peer is in one room");
+        for (key, room) in &self.rooms {
+            assert_eq!(self.room_names.get(&room.name), Some(&key));
+            assert!(!room.peers.is_empty(), "an empty room is gone");
+            let mut names: Vec<_> = room.peers.iter().map(|p| &self.peers[*p].name).collect();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), room.peers.len(), "one connection a name");
+            assert!(room.peers.iter().all(|peer| self.peers[*peer].room == key));
+        }
+    }
+
+    fn assert_transports(&self) {
+        assert_eq!(self.ufrags.len(), self.transports.len());
+        let mut paths = 0;
+        for (key, association) in &self.transports {
+            let owner = &self.peers[association.peer];
+            assert_eq!(owner.transports.get(&association.id), Some(&key));
+            let ice = association.transport.ice();
+            assert_eq!(self.ufrags.get(&ice.credentials.ufrag), Some(&key));
+            assert!(ice.paths().len() <= PATHS_MAX);
+            assert!(ice.paths().iter().all(|path| self.paths.get(path) == Some(&key)));
+            paths += ice.paths().len();
+            for receiver in association.receivers() {
+                assert_eq!(self.receivers[receiver].transport, key);
+            }
+            for (ssrc, (receiver, sender)) in &association.senders {
+                let receiver = &self.receivers[*receiver];
+                assert_eq!(receiver.tx_ssrc, *ssrc);
+                assert_eq!(receiver.senders[*sender].transport, key);
+                assert!(!association.receives(*ssrc), "one direction an SSRC");
+            }
+        }
+        assert_eq!(paths, self.paths.len(), "each path leads to the transport that knows it");
+        let listed: usize = self.peers.values().map(|peer| peer.transports.len()).sum();
+        assert_eq!(listed, self.transports.len());
+    }
+
+    fn assert_receivers(&self) {
+        let listed: usize = self.peers.values().map(|peer| peer.receivers.len()).sum();
+        assert_eq!(listed, self.receivers.len());
+        for (key, receiver) in &self.receivers {
+            let owner = &self.peers[receiver.peer];
+            assert_eq!(owner.receivers.get(&receiver.id), Some(&key));
+            let association = &self.transports[receiver.transport];
+            assert_eq!(association.peer, receiver.peer);
+            assert!(association.receivers().any(|it| it == key));
+            let room = &self.rooms[owner.room];
+            assert!(room.tx_ssrcs.contains(&receiver.tx_ssrc));
+            for (sender_key, sender) in &receiver.senders {
+                assert_ne!(sender.peer, receiver.peer, "nobody gets what he sends");
+                let subscription = self.peers[sender.peer].subscriptions.get(sender.id);
+                let subscription = subscription.expect("an enabled Sender was announced");
+                assert_eq!(subscription.enabled, Some(sender_key));
+                assert_eq!(subscription.receiver, key);
+                let association = &self.transports[sender.transport];
+                assert_eq!(association.peer, sender.peer);
+                assert_eq!(association.senders.get(&receiver.tx_ssrc), Some(&(key, sender_key)));
+            }
+        }
+        let ssrcs = self.receivers.values().map(|r| 1 + usize::from(r.tx_rtx_ssrc.is_some()));
+        let reserved: usize = self.rooms.values().map(|room| room.tx_ssrcs.len()).sum();
+        assert_eq!(ssrcs.sum::<usize>(), reserved, "SSRCs are given back");
+    }
+
+    fn assert_subscriptions(&self) {
+        for (key, peer) in &self.peers {
+            if !peer.joined {
+                assert_eq!(peer.subscriptions.iter().count(), 0);
+                assert!(peer.transports.is_empty() && peer.receivers.is_empty());
+            }
+            for subscription in peer.subscriptions.iter() {
+                let receiver = &self.receivers[subscription.receiver];
+                assert_ne!(receiver.peer, key);
+                assert_eq!(self.peers[receiver.peer].room, peer.room);
+                assert_eq!(peer.subscriptions.id_of(subscription.receiver), Some(subscription.id));
+                if let Some(sender) = subscription.enabled {
+                    assert!(receiver.senders.contains_key(sender));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! A Receiver takes one media source from one client: its streams, what its Senders announce, and
+//! the list of enabled Senders that the fan-out walks.
+
+use slotmap::DenseSlotMap;
+
+use super::sender::{Arrival, Sender};
+use super::timers::Armed;
+use crate::media::{KeyFrameRequest, StreamRx};
+use crate::protocol::{AppData, Json, PtRole, SourceParameters};
+use crate::types::limit::DATAGRAM_MAX;
+use crate::types::{
+    DropReason, Kind, PeerKey, Pt, ReceiverId, SenderKey, SeqNo, Ssrc, Timestamp, TransportKey,
+};
+use crate::wire::codec::{red, starts_key_frame};
+use crate::wire::rtp::{HeaderRewrite, RtpHeader};
+use crate::wire::rtp_ext::ExtensionMap;
+
+/// What a payload type of the source is, and which one its Senders use for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Payload {
+    Undeclared,
+    Media(Pt),
+    Red(Pt),
+    Rtx,
+}
+
+/// Which of the source's encodings is forwarded until there is layer selection.
+const FORWARDED_ENCODING: usize = 0;
+
+/// The server's end of one source.
+///
+/// All its Senders use one SSRC, so that what is announced is serialized once; keys differ by
+/// transport, so no packet index is shared between two of them.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    pub(super) id: ReceiverId,
+    pub(super) peer: PeerKey,
+    pub(super) transport: TransportKey,
+    pub(super) kind: Kind,
+    pub(super) clock_rate: u32,
+    pub(super) source: SourceParameters,
+    pub(super) paused: bool,
+    pub(super) app_data: Option<AppData>,
+    /// `rtpParameters` of its Senders, as JSON.
+    pub(super) announced: Json,
+    /// SSRC of its Senders.
+    pub(super) tx_ssrc: Ssrc,
+    pub(super) tx_rtx_ssrc: Option<Ssrc>,
+    pub(super) cname: Box<str>,
+    payloads: [Payload; 128],
+    extensions: ExtensionMap,
+    /// One an encoding; `None` where no SSRC is known yet.
+    pub(super) streams: Vec<Option<StreamRx>>,
+    pub(super) key_frames: KeyFrameRequest,
+    pub(super) senders: DenseSlotMap<SenderKey, Sender>,
+    pub(super) armed: Armed,
+}
+
+/// Who made a Receiver, and how its client names it.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) id: ReceiverId,
+    pub(super) peer: PeerKey,
+    pub(super) transport: TransportKey,
+    pub(super) paused: bool,
+    pub(super) app_data: Option<AppData>,
+}
+
+impl Receiver {
+    pub(super) fn new(
+        origin: Origin,
+        source: SourceParameters,
+        tx_ssrc: Ssrc,
+        tx_rtx_ssrc: Option<Ssrc>,
+        cname: Box<str>,
+    ) -> Self {
+        let ours = source.sender_parameters(tx_ssrc, tx_rtx_ssrc, &cname);
+        let mut payloads = [Payload::Undeclared; 128];
+        for (pt, role) in &source.payload_types {
+            let mapped = ours.payload_types.iter().find(|(theirs, _)| theirs == pt);
+            payloads[usize::from(pt.0)] = match (role, mapped) {
+                (PtRole::Rtx { .. }, _) => Payload::Rtx,
+                (PtRole::Media, Some((_, pt))) => Payload::Media(*pt),
+                (PtRole::Red, Some((_, pt))) => Payload::Red(*pt),
+                (PtRole::Media | PtRole::Red, None) => Payload::Undeclared,
+            };
+        }
+        let mut extensions = ExtensionMap::new();
+        for (theirs, ours) in &ours.extensions {
+            extensions.set(*theirs, *ours);
+        }
+        let stream = |ssrc: Option<Ssrc>| ssrc.map(|ssrc| StreamRx::new(ssrc, source.clock_rate));
+        let mut streams: Vec<_> = source.encodings.iter().map(|e| stream(e.ssrc)).collect();
+        if streams.is_empty() {
+            streams.push(None);
+        }
+        Self {
+            id: origin.id,
+            peer: origin.peer,
+            transport: origin.transport,
+            kind: source.kind,
+            clock_rate: source.clock_rate,
+            source,
+            paused: origin.paused,
+            app_data: origin.app_data,
+            announced: ours.json,
+            tx_ssrc,
+            tx_rtx_ssrc,
+            cname,
+            payloads,
+            extensions,
+            streams,
+            key_frames: KeyFrameRequest::default(),
+            senders: DenseSlotMap::with_key(),
+            armed: Armed::default(),
+        }
+    }
+
+    /// Step 5: counts an authentic packet, and makes of it what every Sender sends but for two
+    /// numbers: our payload type, SSRC and extension ids, in the same length.
+    pub(super) fn account(
+        &mut self,
+        now: Timestamp,
+        encoding: usize,
+        header: &RtpHeader,
+        seq: SeqNo,
+        packet: &mut [u8],
+    ) -> Result<Arrival, DropReason> {
+        let payload = self.payloads[usize::from(header.pt.0)];
+        let pt = match payload {
+            Payload::Undeclared => return Err(DropReason::PayloadType),
+            Payload::Rtx => return Err(DropReason::Rtx),
+            Payload::Media(pt) | Payload::Red(pt) => pt,
+        };
+        self.note_arrival(now, encoding, header, seq);
+        if encoding != FORWARDED_ENCODING {
+            return Err(DropReason::OtherEncoding);
+        }
+        let starts_key_frame = starts_key_frame(self.source.codec, &packet[header.len..]);
+        if starts_key_frame {
+            self.key_frames.handle_key_frame();
+        }
+        if self.paused {
+            return Err(DropReason::ReceiverPaused);
+        }
+        if let Payload::Red(_) = payload {
+            red::rewrite_payload_types(&mut packet[header.len..], |pt| self.block_pt(pt));
+        }
+        self.rewrite_header(header, pt, packet);
+        Ok(Arrival { now, seq, timestamp: header.timestamp, starts_key_frame })
+    }
+
+    /// Statistics of the stream; another SSRC in the same encoding is a new stream.
+    fn note_arrival(&mut self, now: Timestamp, encoding: usize, header: &RtpHeader, seq: SeqNo) {
+        let stream = &mut self.streams[encoding];
+        let known = stream.as_ref().is_some_and(|stream| stream.ssrc() == header.ssrc);
+        if !known {
+            let replaced = stream.replace(StreamRx::new(header.ssrc, self.clock_rate)).is_some();
+            if replaced && encoding == FORWARDED_ENCODING {
+                for sender in self.senders.values_mut() {
+                    sender.replace_source(now, header.timestamp, self.clock_rate);
+                }
+            }
+        }
+        if let Some(stream) = &mut self.streams[encoding] {
+            stream.handle_packet(now, seq, header.timestamp);
+        }
+    }
+
+    /// RFC 2198 blocks name payload types too; what is not declared stays and is not understood.
+    fn block_pt(&self, pt: Pt) -> Pt {
+        match self.payloads.get(usize::from(pt.0)) {
+            Some(Payload::Media(ours) | Payload::Red(ours)) => *ours,
+            _ => pt,
+        }
+    }
+
+    fn rewrite_header(&self, header: &RtpHeader, pt: Pt, packet: &mut [u8]) {
+        let rewrite = HeaderRewrite {
+            pt,
+            seq: 0,
+            timestamp: 0,
+            ssrc: self.tx_ssrc,
+            extensions: &self.extensions,
+        };
+        let mut rewritten = [0; DATAGRAM_MAX];
+        let len = header.rewrite(packet, &rewrite, &mut rewritten);
+        packet[..len].copy_from_slice(&rewritten[..len]);
+    }
+
+    /// The stream that is forwarded, once its SSRC is known.
+    pub(super) fn forwarded_stream(&self) -> Option<&StreamRx> {
+        self.streams[FORWARDED_ENCODING].as_ref()
+    }
+
+    /// A client needs a key frame to begin with.
+    pub(super) fn ask_key_frame(&mut self, now: Timestamp) {
+        if self.kind == Kind::Video && !self.paused {
+            self.key_frames.ask(now);
+        }
+    }
+
+    /// Stops forwarding; `false` if it was paused already.
+    pub(super) fn pause(&mut self) -> bool {
+        let changed = !std::mem::replace(&mut self.paused, true);
+        self.key_frames.cancel();
+        for sender in self.senders.values_mut() {
+            sender.interrupt();
+        }
+        changed
+    }
+
+    /// Goes on, video at a key frame; `false` if it was not paused.
+    pub(super) fn resume(&mut self, now: Timestamp) -> bool {
+        let changed = std::mem::replace(&mut self.paused, false);
+        if changed && self.senders.values().any(Sender::awaits_key_frame) {
+            self.ask_key_frame(now);
+        }
+        changed
+    }
+}

@@ -1,0 +1,125 @@
+//! A Sender gives one media source to one client. This is its enabled half, in the list of its
+//! Receiver; what is only announced is an entry in its peer's [`super::peer::Subscriptions`].
+
+use crate::media::{Rewrite, StreamTx};
+use crate::types::limit::KEY_FRAME_WAIT;
+use crate::types::{DropReason, Kind, PeerKey, SenderId, SeqNo, Ssrc, Timestamp, TransportKey};
+
+/// Whether, and from where on, packets go to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    /// The client does not want any.
+    Stopped,
+    /// Audio: the next packet is the first.
+    NextPacket,
+    /// Video: the next key frame is the first; `since` the first packet that was refused.
+    KeyFrame {
+        since: Option<Timestamp>,
+    },
+    Open,
+}
+
+/// An enabled Sender.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) transport: TransportKey,
+    gate: Gate,
+    rewrite: Rewrite,
+    pub(super) stream: StreamTx,
+    kind: Kind,
+    pub(super) peer: PeerKey,
+    pub(super) id: SenderId,
+}
+
+/// What the fan-out asks a Sender about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) now: Timestamp,
+    pub(super) seq: SeqNo,
+    pub(super) timestamp: u32,
+    /// Forwarding may start with this packet.
+    pub(super) starts_key_frame: bool,
+}
+
+impl Sender {
+    pub(super) fn new(
+        peer: PeerKey,
+        id: SenderId,
+        transport: TransportKey,
+        kind: Kind,
+        ssrc: Ssrc,
+        rng: &mut fastrand::Rng,
+    ) -> Self {
+        let (rewrite, stream) = (Rewrite::new(rng), StreamTx::new(ssrc));
+        Self { transport, gate: start(kind), rewrite, stream, kind, peer, id }
+    }
+
+    /// The client wants it again. `false` if it never stopped.
+    pub(super) fn play(&mut self) -> bool {
+        let stopped = self.gate == Gate::Stopped;
+        if stopped {
+            self.gate = start(self.kind);
+        }
+        stopped
+    }
+
+    /// The client does not want it.
+    pub(super) fn stop(&mut self) {
+        self.gate = Gate::Stopped;
+    }
+
+    /// Packets were left out: what comes next must be a beginning.
+    pub(super) fn interrupt(&mut self) {
+        if self.gate == Gate::Open {
+            self.gate = start(self.kind);
+        }
+    }
+
+    /// The source continues with another stream.
+    pub(super) fn replace_source(&mut self, now: Timestamp, timestamp: u32, clock_rate: u32) {
+        self.rewrite.replace_source(now, timestamp, clock_rate);
+        self.interrupt();
+    }
+
+    /// Whether nothing goes out before a key frame.
+    pub(super) fn awaits_key_frame(&self) -> bool {
+        matches!(self.gate, Gate::KeyFrame { .. })
+    }
+
+    /// Step 7, the decision: our numbers for this packet, or why it stays here.
+    pub(super) fn fit(&mut self, arrival: &Arrival) -> Result<(SeqNo, u32), DropReason> {
+        match &mut self.gate {
+            Gate::Open => {}
+            Gate::Stopped => return Err(DropReason::SenderStopped),
+            Gate::KeyFrame { since } if !arrival.starts_key_frame => {
+                let since = *since.get_or_insert(arrival.now);
+                // Encrypted or unknown payload hides its key frames: after a while the client's
+                // decoder is the better judge.
+                if arrival.now.since(since) < KEY_FRAME_WAIT {
+                    return Err(DropReason::AwaitingKeyFrame);
+                }
+                self.begin(arrival);
+            }
+            Gate::NextPacket | Gate::KeyFrame { .. } => self.begin(arrival),
+        }
+        self.rewrite.apply(arrival.now, arrival.seq, arrival.timestamp).ok_or(DropReason::Late)
+    }
+
+    fn begin(&mut self, arrival: &Arrival) {
+        self.rewrite.begin(arrival.seq);
+        self.gate = Gate::Open;
+    }
+
+    /// A timestamp of the source as the client knows it.
+    pub(super) fn timestamp(&self, timestamp: u32) -> u32 {
+        self.rewrite.timestamp(timestamp)
+    }
+}
+
+/// Audio can be understood from any packet on, video from a key frame on.
+fn start(kind: Kind) -> Gate {
+    match kind {
+        Kind::Audio => Gate::NextPacket,
+        Kind::Video => Gate::KeyFrame { since: None },
+    }
+}

@@ -1,0 +1,153 @@
+//! Which packets have come already: full numbers from short ones, and refusal of replays.
+
+use super::OpenError;
+use crate::types::limit::SSRCS_MAX;
+use crate::types::{SeqNo, Ssrc};
+
+/// How far a packet may be behind the newest and still be told from a replay. 1024 packets are half
+/// a second of 20 Mbit/s.
+const WIDTH: u64 = 1024;
+const WORDS: usize = WIDTH as usize / 64;
+
+/// Sequence extension and replay window of ONE received stream (RFC 3711 §3.3.1, §3.3.2,
+/// appendix A); 144 bytes.
+///
+/// A stream starts at roll-over count 0. If its first packets straddle the wrap from 65535 to 0 and
+/// one from behind the wrap arrives first, that one is not recognized (its tag is bad, so nothing is
+/// learned from it); one from before the wrap then puts the count right. Only if all of those are
+/// lost does the stream stay dark, which is why senders start below 2^15.
+#[derive(Debug, Clone, Default)]
+pub struct RtpWindow {
+    highest: Option<SeqNo>,
+    /// A ring: bit `index % WIDTH` says whether `index`, of the last `WIDTH` numbers, was received.
+    seen: [u64; WORDS],
+}
+
+impl RtpWindow {
+    /// Nothing received yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The most likely extended number of a packet with `seq` in its header: the one nearest to the
+    /// highest received (RFC 3711 appendix A), and never one before the stream's start.
+    pub fn estimate(&self, seq: u16) -> SeqNo {
+        const ROLL_OVER: u64 = 1 << 16;
+        const HALF: u16 = 1 << 15;
+        let Some(highest) = self.highest else {
+            return SeqNo(u64::from(seq));
+        };
+        let last = highest.wire();
+        let same_count = highest.0 - u64::from(last) + u64::from(seq);
+        SeqNo(if last < HALF && seq.saturating_sub(last) > HALF {
+            // From before the last roll-over, if there was one.
+            same_count.checked_sub(ROLL_OVER).unwrap_or(same_count)
+        } else if last >= HALF && last - HALF > seq {
+            same_count.saturating_add(ROLL_OVER)
+        } else {
+            same_count
+        })
+    }
+
+    /// [`OpenError::Replay`] if `index` was accepted before, or is too old to tell.
+    pub fn check(&self, index: SeqNo) -> Result<(), OpenError> {
+        let Some(highest) = self.highest else {
+            return Ok(());
+        };
+        if index > highest {
+            return Ok(());
+        }
+        let (word, bit) = slot(index.0);
+        if highest.0 - index.0 >= WIDTH || self.seen[word] & bit != 0 {
+            return Err(OpenError::Replay);
+        }
+        Ok(())
+    }
+
+    /// Notes that `index` has come; only after its tag verified.
+    pub fn accept(&mut self, index: SeqNo) {
+        let ahead = match self.highest {
+            None => WIDTH,
+            Some(highest) if index > highest => index.0 - highest.0,
+            Some(highest) if highest.0 - index.0 < WIDTH => 0,
+            // Too old for the ring: its bit belongs to a newer number.
+            Some(_) => return,
+        };
+        if ahead >= WIDTH {
+            self.seen = [0; WORDS];
+        } else {
+            // The ring still holds bits of one turn ago for the numbers that were skipped.
+            for back in 1..ahead {
+                let (word, bit) = slot(index.0 - back);
+                self.seen[word] &= !bit;
+            }
+        }
+        if ahead > 0 {
+            self.highest = Some(index);
+        }
+        let (word, bit) = slot(index.0);
+        self.seen[word] |= bit;
+    }
+
+    /// The highest number accepted; `None` if there was none yet.
+    pub fn highest(&self) -> Option<SeqNo> {
+        self.highest
+    }
+}
+
+/// Where the ring keeps `index`: which word, and the bit in it.
+fn slot(index: u64) -> (usize, u64) {
+    let at = index % WIDTH;
+    ((at / 64) as usize, 1 << (at % 64))
+}
+
+/// Replay windows for SRTCP, one for each SSRC that has sent an authentic packet, at most
+/// [`SSRCS_MAX`]. A list that is searched from the front: there are few, and RTCP is rare.
+#[derive(Debug, Default)]
+pub(super) struct RtcpWindows {
+    windows: Vec<RtcpWindow>,
+}
+
+/// The last 128 indices of one SSRC.
+#[derive(Debug)]
+struct RtcpWindow {
+    ssrc: Ssrc,
+    highest: u32,
+    /// Bit n says whether `highest - n` was received.
+    seen: u128,
+}
+
+impl RtcpWindows {
+    pub(super) fn check(&self, ssrc: Ssrc, index: u32) -> Result<(), OpenError> {
+        let Some(window) = self.windows.iter().find(|window| window.ssrc == ssrc) else {
+            return Ok(());
+        };
+        if index > window.highest {
+            return Ok(());
+        }
+        let age = window.highest - index;
+        if age >= u128::BITS || window.seen >> age & 1 != 0 {
+            return Err(OpenError::Replay);
+        }
+        Ok(())
+    }
+
+    /// Notes that a packet which passed [`check`](Self::check) is authentic.
+    pub(super) fn accept(&mut self, ssrc: Ssrc, index: u32) -> Result<(), OpenError> {
+        let Some(window) = self.windows.iter_mut().find(|window| window.ssrc == ssrc) else {
+            // Forgetting an older SSRC instead would let its packets be replayed.
+            if self.windows.len() >= SSRCS_MAX {
+                return Err(OpenError::SsrcLimit);
+            }
+            self.windows.push(RtcpWindow { ssrc, highest: index, seen: 1 });
+            return Ok(());
+        };
+        if index > window.highest {
+            window.seen = window.seen.checked_shl(index - window.highest).unwrap_or(0) | 1;
+            window.highest = index;
+        } else {
+            window.seen |= 1 << (window.highest - index);
+        }
+        Ok(())
+    }
+}

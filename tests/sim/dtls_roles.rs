@@ -1,0 +1,179 @@
+//! DTLS in both roles, early and late parameters, bad networks, and certificates that do not match.
+
+use std::time::Duration;
+
+use corinth::types::{DropReason, Kind, Timestamp};
+
+use crate::link::{Acts, Link, Plan};
+use crate::netem::Conditions;
+use crate::source::Picture;
+use crate::world::media::{AUDIO, RECEIVE, SEND};
+use crate::world::{Who, World, path_from};
+
+/// When a client that makes this transport is connected, counted from its first check.
+fn time_to_connect(plan: &Plan) -> Duration {
+    let mut world = World::new(1);
+    let a = world.member("room", "a");
+    let start = world.now;
+    world.open(a, SEND, plan);
+    assert_eq!(world.router.stats().dtls_connected, 1);
+    connected_at(&world, a, SEND).since(start)
+}
+
+fn connected_at(world: &World, who: Who, id: u32) -> Timestamp {
+    world[who].link(id).and_then(|link| link.connected_at).expect("connected")
+}
+
+#[test]
+fn whatever_role_is_stated_a_client_that_starts_is_answered_at_once() {
+    for states in [None, Some("auto"), Some("client"), Some("server")] {
+        for answers in [false, true] {
+            let plan = Plan { states, answers, ..Plan::SEND };
+            assert_eq!(time_to_connect(&plan), Duration::ZERO, "{plan:?}");
+        }
+    }
+}
+
+#[test]
+fn the_server_starts_after_a_second_if_the_client_said_server_and_is() {
+    for answers in [false, true] {
+        let plan = Plan { states: Some("server"), acts: Acts::Server, answers, ..Plan::SEND };
+        assert_eq!(time_to_connect(&plan), Duration::from_secs(1), "{plan:?}");
+    }
+}
+
+#[test]
+fn a_handshake_waits_for_the_fingerprint_and_lets_nothing_through_before() {
+    let mut world = World::new(2);
+    let a = world.member("room", "a");
+    world.create_transport(a, SEND, &Plan::RECEIVE).expect("a transport");
+    world.send(a, AUDIO, Kind::Audio, SEND);
+    world.start(a, SEND);
+    world.run_for(Duration::from_secs(5));
+    assert!(world.link(a, SEND).keys.is_some(), "the handshake itself is done");
+    assert_eq!(world.router.stats().dtls_connected, 0);
+    world.packet(a, AUDIO, Picture::Key);
+    world.settle();
+    assert_eq!(world.drops(DropReason::NoKeys), 1);
+    world.update_transport(a, SEND, &Plan::RECEIVE);
+    assert_eq!(world.router.stats().dtls_connected, 1);
+    world.packet(a, AUDIO, Picture::Key);
+    world.settle();
+    assert_eq!(world.router.stats().rtp_received, 1);
+}
+
+#[test]
+fn a_certificate_that_was_not_stated_closes_that_transport_and_no_other() {
+    let mut world = World::new(3);
+    let [a, b] = world.call("room", ["a", "b"]);
+    let c = world.member("room", "c");
+    let liar = Plan { lies: true, ..Plan::SEND };
+    world.create_transport(c, SEND, &liar).expect("a transport");
+    world.send(c, AUDIO, Kind::Audio, SEND);
+    world.watch_all(a, RECEIVE);
+    for answers in [false, true] {
+        assert_eq!(world[b].knowledge().peers["c"].senders.len(), usize::from(!answers));
+        if answers {
+            world.create_transport(c, SEND, &Plan { answers, ..liar }).expect("its id is free");
+        }
+        world.start(c, SEND);
+        world.settle();
+        if answers {
+            world.update_transport(c, SEND, &liar);
+            world.update_transport(c, SEND, &Plan::SEND);
+        }
+        world.settle();
+        assert!(world[c].link(SEND).is_none(), "the server closed it");
+        assert_eq!(world.router.stats().transports, 4, "A's and B's");
+        world.assert_truth("room");
+        world.assert_media();
+    }
+}
+
+#[test]
+fn another_fingerprint_later_is_ignored() {
+    let mut world = World::new(4);
+    world.call("room", ["a", "b"]);
+    let a = world.everybody().next().expect("A");
+    let ignored = world.drops(DropReason::SignalIgnored);
+    world.update_transport(a, SEND, &Plan { lies: true, ..Plan::SEND });
+    assert_eq!(world.drops(DropReason::SignalIgnored), ignored + 1);
+    world.update_transport(a, SEND, &Plan::SEND);
+    assert_eq!(world.drops(DropReason::SignalIgnored), ignored + 1, "the same again is none");
+    world.assert_media();
+}
+
+#[test]
+fn a_goodbye_closes_the_transport_on_the_server() {
+    let mut world = World::new(5);
+    let [a, _] = world.call("room", ["a", "b"]);
+    let now = world.now;
+    world.link(a, SEND).close_dtls(now);
+    world.flush();
+    world.settle();
+    assert!(world[a].link(SEND).is_none());
+    world.assert_truth("room");
+    world.assert_media();
+}
+
+#[test]
+fn a_hundred_handshakes_connect_over_a_network_that_loses_every_fifth_datagram() {
+    let mut world = World::new(6);
+    world.net.conditions =
+        Conditions { delay: Duration::from_millis(20), loss: 0.2, ..Conditions::default() };
+    let everybody: Vec<Who> = (0..50).map(|i| world.member("room", &format!("p{i}"))).collect();
+    let waits = Plan { acts: Acts::Server, ..Plan::SEND };
+    let start = world.now;
+    for who in &everybody {
+        for (id, plan) in [(SEND, Plan::SEND), (RECEIVE, waits)] {
+            world.create_transport(*who, id, &plan).expect("a transport");
+            world.start(*who, id);
+        }
+    }
+    let all = |world: &World| {
+        let mut links = everybody.iter().flat_map(|who| &world[*who].links);
+        links.all(Link::is_live) && world.router.stats().dtls_connected == 100
+    };
+    assert!(world.run_until(Duration::from_secs(30), all), "all connect");
+    let links = everybody.iter().flat_map(|who| &world[*who].links);
+    let times = links.filter_map(|link| link.connected_at).map(|at| at.since(start));
+    let worst = times.max().expect("a hundred");
+    assert!(worst < Duration::from_secs(8), "the slowest took {worst:?}");
+}
+
+#[test]
+fn plaintext_alerts_from_somebody_else_do_not_end_a_connection() {
+    let mut world = World::new(7);
+    let [a, _] = world.call("room", ["a", "b"]);
+    let path = path_from(world.link(a, SEND).address);
+    for (level, description) in [(1, 0), (2, 0), (2, 40), (2, 20)] {
+        let mut alert = vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, level, description];
+        world.datagram(path, &mut alert);
+        world.settle();
+        assert!(world[a].link(SEND).is_some(), "alert {level} {description}");
+    }
+    world.assert_media();
+}
+
+#[test]
+fn noise_in_records_does_not_end_a_connection() {
+    let mut world = World::new(8);
+    let [a, _] = world.call("room", ["a", "b"]);
+    let path = path_from(world.link(a, SEND).address);
+    for len in 1..300 {
+        let mut noise = vec![0; len];
+        world.rng.fill(&mut noise);
+        noise[0] = 20 + (len % 44) as u8;
+        world.datagram(path, &mut noise);
+        // The same under a header that holds: version, epoch 1, and the length that it has.
+        if len >= 13 {
+            let body = (len - 13) as u16;
+            noise[0] = 20 + (len % 4) as u8;
+            noise[1..5].copy_from_slice(&[0xfe, 0xfd, 0, 1]);
+            noise[11..13].copy_from_slice(&body.to_be_bytes());
+            world.datagram(path, &mut noise);
+        }
+        assert!(world[a].link(SEND).is_some(), "{noise:?}");
+    }
+    world.assert_media();
+}

@@ -1,0 +1,26 @@
+//! The Router under a virtual clock: no sockets, no sleeps, everything from a seed.
+//!
+//! [`world::World`] drives one Router and the simulated clients around it through a simulated
+//! network; after each step the Router's own invariants are checked. A [`client::Client`] believes
+//! only what it is told ([`knowledge`]) and refuses what PROTOCOL does not allow to be said; its
+//! [`link`]s do ICE, DTLS and SRTP and refuse packets that nobody asked for. The scenarios are
+//! named after the behaviour that they show.
+
+mod client;
+mod knowledge;
+mod link;
+mod netem;
+mod record;
+mod rtcp;
+mod source;
+mod stun;
+mod world;
+
+mod consent;
+mod dtls_roles;
+mod hostile;
+mod key_frames;
+mod orders;
+mod overload;
+mod random_ops;
+mod reports;

@@ -1,0 +1,39 @@
+//! A send arena that is full: what cannot be sent now is dropped or waits, and time goes on.
+
+use std::time::Duration;
+
+use corinth::types::DropReason;
+
+use crate::link::{Acts, Plan};
+use crate::source::Picture;
+use crate::world::World;
+use crate::world::media::{AUDIO, SEND};
+
+#[test]
+fn a_full_arena_costs_packets_and_is_counted() {
+    let mut world = World::new(1);
+    let [a, _] = world.call("room", ["a", "b"]);
+    world.assert_media();
+    let before = world.drops(DropReason::EgressFull);
+    world.out.room = 0;
+    world.packet(a, AUDIO, Picture::Key);
+    world.settle();
+    assert_eq!(world.drops(DropReason::EgressFull), before + 1);
+    world.out.room = usize::MAX;
+    world.assert_media();
+}
+
+#[test]
+fn timers_that_find_no_room_do_not_stop_the_clock() {
+    let mut world = World::new(2);
+    let a = world.member("room", "a");
+    // The server is to start the handshake, and cannot.
+    world.create_transport(a, SEND, &Plan { acts: Acts::Server, ..Plan::SEND }).expect("one");
+    world.start(a, SEND);
+    world.run_for(Duration::from_millis(500));
+    world.out.room = 0;
+    world.run_for(Duration::from_secs(2));
+    world.out.room = usize::MAX;
+    world.run_for(Duration::from_secs(3));
+    assert!(world.link(a, SEND).is_live(), "it starts when there is room again");
+}

@@ -1,0 +1,358 @@
+//! Thousands of random operations over three rooms, valid and not: each is answered as the model of
+//! PROTOCOL section 4 says, what is refused changes nothing, and everybody's knowledge stays true.
+//! A failure names its seed.
+
+mod model;
+
+use std::time::Duration;
+
+use corinth::sfu::CloseReason;
+use corinth::types::Kind;
+use serde_json::{Value, json};
+
+use self::model::Codes;
+use crate::client::Watched;
+use crate::link::{Acts, Plan};
+use crate::source::Picture;
+use crate::world::{Who, World, path_from};
+
+const ROOMS: [&str; 3] = ["red", "green", "blue"];
+const NAMES: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
+const STEPS: usize = 4_000;
+
+/// Prints the seed of a run that panics.
+struct Seed(u64);
+
+impl Drop for Seed {
+    #[expect(clippy::print_stderr, reason = "a failing test says how to repeat it")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {}", self.0);
+        }
+    }
+}
+
+#[test]
+fn random_operations_keep_everything_true() {
+    for seed in 1..=4 {
+        let _seed = Seed(seed);
+        Storm::new(seed).run();
+    }
+}
+
+struct Storm {
+    world: World,
+    rng: fastrand::Rng,
+}
+
+impl Storm {
+    fn new(seed: u64) -> Self {
+        Self { world: World::new(seed), rng: fastrand::Rng::with_seed(seed ^ 0x5eed) }
+    }
+
+    fn run(&mut self) {
+        for step in 0..STEPS {
+            self.operate();
+            self.world.settle();
+            if step % 100 == 0 {
+                ROOMS.iter().for_each(|room| self.world.assert_truth(room));
+                self.world.assert_media();
+            }
+            self.pass_time();
+        }
+    }
+
+    /// Long enough that nobody floods; now and then longer than any deadline.
+    fn pass_time(&mut self) {
+        let ms = match self.rng.u32(..1000) {
+            0 => 31_000,
+            1..10 => self.rng.u64(..3000),
+            _ => self.rng.u64(..10),
+        };
+        self.world.run_for(Duration::from_millis(ms));
+    }
+
+    fn operate(&mut self) {
+        let Some(who) = self.somebody() else { return self.connect() };
+        match self.rng.u32(..100) {
+            0..4 => self.connect(),
+            4..12 => self.join(who),
+            12..14 => self.go(who),
+            14..28 => self.create_transport(who),
+            28..38 => self.start_transport(who),
+            38..41 => self.close_transport(who),
+            41..53 => self.create_receiver(who),
+            53..56 => self.close_receiver(who),
+            56..64 => self.pause_or_resume(who),
+            64..76 => self.enable(who),
+            76..84 => self.play_or_stop(who),
+            84..87 => self.request_key_frame(who),
+            87..92 => self.send_media(who),
+            92..96 => self.send_junk(who),
+            _ => self.talk_nonsense(who),
+        }
+    }
+
+    fn somebody(&mut self) -> Option<Who> {
+        let there: Vec<Who> = self.world.everybody().filter(|who| !self.world[*who].gone).collect();
+        self.rng.choice(there)
+    }
+
+    /// A small id, of which some are in use.
+    fn id(&mut self) -> u32 {
+        self.rng.u32(..5)
+    }
+
+    fn connect(&mut self) {
+        let room = ROOMS[self.rng.usize(..ROOMS.len())];
+        let name = NAMES[self.rng.usize(..NAMES.len())];
+        let mut others = self.world.everybody();
+        let older = others.find(|who| {
+            let client = &self.world[*who];
+            !client.gone && client.room == room && client.name == name
+        });
+        let newer = self.world.connect(room, name);
+        self.world[newer].wants_states = true;
+        if let Some(older) = older {
+            assert_eq!(self.world[older].closed, Some(CloseReason::Replaced));
+        }
+    }
+
+    fn join(&mut self, who: Who) {
+        if self.world[who].knowledge.is_none() {
+            return self.world.join(who);
+        }
+        let _ = self.ask(who, "join", json!({}), Codes::of(&[(true, 409)]));
+    }
+
+    fn go(&mut self, who: Who) {
+        match (self.rng.bool(), self.world[who].is_member()) {
+            (true, true) => self.world.leave(who),
+            (true, false) => self.world.notify(who, "leave", json!({})),
+            (false, _) => self.world.drop_connection(who),
+        }
+    }
+
+    /// A request with its answer as the model foresees it; `None` where it was refused, and then
+    /// nothing has changed and nobody has heard anything.
+    fn ask(&mut self, who: Who, method: &str, data: Value, mut codes: Codes) -> Option<Value> {
+        codes.add(self.world[who].knowledge.is_none(), 403);
+        let before = self.surface();
+        let response = self.world.request(who, method, data.clone());
+        codes.assert_answer(&response, format_args!("{method} {data}"));
+        if response.is_err() {
+            assert_eq!(self.surface(), before, "what is refused changes nothing");
+        }
+        response.ok()
+    }
+
+    /// All that shows of the Router: what there is, and how much it has said.
+    fn surface(&self) -> [u64; 6] {
+        let stats = self.world.router.stats();
+        let heard = self.world.everybody().map(|who| self.world[who].heard as u64).sum();
+        let requested = stats.key_frame_requests;
+        [stats.rooms, stats.peers, stats.transports, requested, heard, self.world.datagrams]
+    }
+
+    fn create_transport(&mut self, who: Who) {
+        let id = self.id();
+        let direction = [None, None, Some("send"), Some("recv")][self.rng.usize(..4)];
+        let (states, acts) = match self.rng.u32(..5) {
+            0 => (Some("server"), Acts::Server),
+            1 => (None, Acts::Client),
+            2 => (Some("auto"), Acts::Client),
+            3 => (Some("client"), Acts::Client),
+            _ => (Some("server"), Acts::Client),
+        };
+        let plan = Plan {
+            direction,
+            states,
+            acts,
+            answers: self.rng.bool(),
+            lies: self.rng.u32(..20) == 0,
+        };
+        let codes = self.model(who).create_transport(id);
+        if !codes.is_empty() {
+            let data = json!({"id": id, "options": {}, "direction": direction});
+            let _ = self.ask(who, "createTransport", data, codes);
+            return;
+        }
+        self.world.create_transport(who, id, &plan).expect("nothing speaks against it");
+    }
+
+    /// Checks begin; who answers states his fingerprint, before or after.
+    fn start_transport(&mut self, who: Who) {
+        let id = self.id();
+        let plan = self.world[who].link(id).map(|link| link.plan);
+        if let Some(plan) = plan {
+            if self.rng.bool() || !plan.answers {
+                self.world.start(who, id);
+            }
+            if self.rng.bool() {
+                self.world.update_transport(who, id, &plan);
+            }
+        } else {
+            self.world.update_transport(who, id, &Plan::SEND);
+        }
+    }
+
+    fn close_transport(&mut self, who: Who) {
+        let id = self.id();
+        let link = self.world[who].link(id);
+        if link.is_some_and(|link| link.is_live()) && self.rng.bool() {
+            let now = self.world.now;
+            self.world.link(who, id).close_dtls(now);
+            return self.world.flush();
+        }
+        self.world.close_transport(who, id);
+    }
+
+    fn create_receiver(&mut self, who: Who) {
+        let (id, transport) = (self.id(), self.id());
+        let kind = if self.rng.bool() { Kind::Audio } else { Kind::Video };
+        let mut source = self.world.new_source(kind, transport);
+        source.paused = self.rng.u32(..4) == 0;
+        if self.rng.u32(..8) == 0
+            && let Some(other) = self.world[who].sources.values().next()
+        {
+            source.ssrc = other.ssrc;
+        }
+        let codes = self.model(who).create_receiver(id, &source);
+        if codes.is_empty() {
+            return self.world.create_receiver(who, id, source).expect("nothing speaks against it");
+        }
+        let parameters = source.rtp_parameters();
+        let data = json!({"id": id, "kind": kind, "transportId": transport, "paused": false,
+            "rtpParameters": parameters});
+        let _ = self.ask(who, "createReceiver", data, codes);
+    }
+
+    fn close_receiver(&mut self, who: Who) {
+        let id = self.id();
+        self.world.close_receiver(who, id);
+    }
+
+    fn pause_or_resume(&mut self, who: Who) {
+        let id = self.id();
+        let codes = self.model(who).receiver(id);
+        match (codes.is_empty(), self.rng.bool()) {
+            (true, true) => self.world.pause(who, id).expect("nothing speaks against it"),
+            (true, false) => self.world.resume(who, id).expect("nothing speaks against it"),
+            (false, pauses) => {
+                let method = if pauses { "pauseReceiver" } else { "resumeReceiver" };
+                let _ = self.ask(who, method, json!({"id": id}), codes);
+            }
+        }
+    }
+
+    /// A Sender's id: mostly one that is known, sometimes one that is gone or never was.
+    fn sender_id(&mut self, who: Who) -> u32 {
+        let knowledge = self.world[who].knowledge.as_ref();
+        let known: Vec<u32> =
+            knowledge.map(|k| k.senders().into_keys().collect()).unwrap_or_default();
+        match self.rng.u32(..8) {
+            0 => self.rng.u32(..40),
+            _ => self.rng.choice(known).unwrap_or(0),
+        }
+    }
+
+    fn enable(&mut self, who: Who) {
+        let id = self.sender_id(who);
+        let named = if self.rng.bool() { Some(self.id()) } else { None };
+        let (codes, transport) = self.model(who).enable(id, named);
+        let data = json!({"id": id, "transportId": named, "rtpSettings": {"useRtx": false}});
+        if self.ask(who, "enableSender", data, codes).is_some() {
+            let transport = transport.expect("the model knows which");
+            self.world[who].watched.insert(id, Watched { transport, playing: true });
+        }
+    }
+
+    fn play_or_stop(&mut self, who: Who) {
+        let (id, on) = (self.sender_id(who), self.rng.bool());
+        let codes = self.model(who).enabled(id);
+        let method = if on { "playSender" } else { "stopSender" };
+        if self.ask(who, method, json!({"id": id}), codes).is_some() {
+            self.world[who].watched.get_mut(&id).expect("the model knows it").playing = on;
+        }
+    }
+
+    fn request_key_frame(&mut self, who: Who) {
+        let id = self.sender_id(who);
+        let codes = self.model(who).enabled(id);
+        let _ = self.ask(who, "requestKeyFrame", json!({"id": id}), codes);
+    }
+
+    fn send_media(&mut self, who: Who) {
+        let client = &self.world[who];
+        let sources = client.sources.iter().filter(|(_, source)| {
+            client.link(source.transport).is_some_and(|link| link.is_live())
+        });
+        let ids: Vec<u32> = sources.map(|(id, _)| *id).collect();
+        let Some(id) = self.rng.choice(ids) else { return };
+        let picture = if self.rng.bool() { Picture::Key } else { Picture::Delta };
+        match self.rng.u32(..4) {
+            0 => self.world.source_report(who, id),
+            1 => self.world.lose_packet(who, id),
+            _ => self.world.packet(who, id, picture),
+        }
+    }
+
+    /// Noise from an address that somebody has, or from one that nobody has.
+    fn send_junk(&mut self, who: Who) {
+        let links = &self.world[who].links;
+        let known = links.last().map(|link| link.address).filter(|_| self.rng.bool());
+        let address = known.unwrap_or_else(|| "203.0.113.9:9".parse().expect("an address"));
+        let mut junk = vec![0; self.rng.usize(..200)];
+        self.rng.fill(&mut junk);
+        // Records that DTLS would have to judge by their content come in `dtls_roles`.
+        if junk.first().is_some_and(|first| (20..64).contains(first)) {
+            junk[0] = 128;
+        }
+        let before = self.surface();
+        let drops = self.world.router.stats().drops_total();
+        self.world.datagram(path_from(address), &mut junk);
+        assert_eq!(self.surface(), before, "noise changes nothing");
+        assert_eq!(self.world.router.stats().drops_total(), drops + 1, "and is counted once");
+    }
+
+    /// Messages that mean nothing, or nothing here.
+    fn talk_nonsense(&mut self, who: Who) {
+        let before = self.surface();
+        let fatal = match self.rng.u32(..60) {
+            0 => Some(("{not json", CloseReason::NotJson)),
+            1 => Some((r#"{"hello":1}"#, CloseReason::Envelope)),
+            _ => None,
+        };
+        if let Some((text, reason)) = fatal {
+            self.world.text(who, text);
+            assert_eq!(self.world[who].closed, Some(reason));
+            return;
+        }
+        let ignored = self.world.router.stats().drops_total();
+        match self.rng.u32(..3) {
+            0 => {
+                let method = ["frobnicate", "leave", ""][self.rng.usize(..3)];
+                let refused = self.world.request(who, method, json!({"id": 1}));
+                assert!(matches!(refused, Err(400 | 404)), "{method}: {refused:?}");
+                assert_eq!(self.world.router.stats().drops_total(), ignored, "it was answered");
+            }
+            1 => {
+                let method = ["frobnicate", "join", "createTransport"][self.rng.usize(..3)];
+                self.world.notify(who, method, json!({"id": 1, "options": {}}));
+                assert_eq!(self.world.router.stats().drops_total(), ignored + 1, "{method}");
+            }
+            _ => {
+                let method = model::REQUESTS[self.rng.usize(..model::REQUESTS.len())];
+                let data = [json!(null), json!(7), json!({"id": "x"}), json!({"id": -1})];
+                let data = data[self.rng.usize(..data.len())].clone();
+                let refused = self.world.request(who, method, data);
+                assert!(matches!(refused, Err(400 | 403)), "{method}: {refused:?}");
+            }
+        }
+        assert_eq!(self.surface(), before, "nonsense changes nothing");
+    }
+
+    fn model(&self, who: Who) -> model::Model<'_> {
+        model::Model(&self.world[who])
+    }
+}

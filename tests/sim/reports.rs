@@ -1,0 +1,157 @@
+//! Reports: what viewers are told of a source's clock and name, and sources of their losses.
+
+use std::time::Duration;
+
+use corinth::types::Timestamp;
+
+use crate::rtcp::{self, Block, Rtcp};
+use crate::source::{Picture, clock_rate, ntp, ntp_distance};
+use crate::world::media::{AUDIO, RECEIVE, SEND, VIDEO};
+use crate::world::{Who, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A sends audio and video for `seconds`; with its clock told at their beginning, where `tells`.
+fn stream(world: &mut World, a: Who, seconds: u32, tells: bool) {
+    if tells {
+        world.source_report(a, AUDIO);
+        world.run_for(Duration::from_millis(7));
+        world.source_report(a, VIDEO);
+    }
+    for i in 0..seconds * 20 {
+        world.packet(a, AUDIO, Picture::Key);
+        if i % 2 == 0 {
+            world.packet(a, VIDEO, Picture::Key);
+        }
+        world.run_for(SECOND / 20);
+    }
+}
+
+/// The latest sender report that a viewer got of a Sender: NTP and RTP time.
+fn latest_clock(world: &World, viewer: Who, sender: u32) -> Option<(u64, u32)> {
+    let ours = world.ssrc_of(viewer, sender);
+    let reports = world[viewer].links.iter().flat_map(|link| &link.rtcp).rev();
+    reports.into_iter().find_map(|(_, report)| match report {
+        Rtcp::SenderReport { ssrc, ntp, rtp_time, .. } if *ssrc == ours => Some((*ntp, *rtp_time)),
+        _ => None,
+    })
+}
+
+/// When the source says it captured what the viewer got last, and when it did.
+fn capture_times(world: &World, viewer: Who, sender: u32) -> (u64, Timestamp) {
+    let (told_ntp, told_rtp) = latest_clock(world, viewer, sender).expect("the clock was told");
+    let view = world[viewer].knowledge().sender(sender).expect("announced");
+    let kind = serde_json::from_value(view.kind.clone().into()).expect("audio or video");
+    let last = world.received(viewer, sender).pop().expect("packets came");
+    let ticks = i64::from(last.timestamp.wrapping_sub(told_rtp).cast_signed());
+    let fraction = (i128::from(ticks) << 32) / i128::from(clock_rate(kind));
+    (told_ntp.wrapping_add(fraction as u64), last.at)
+}
+
+fn assert_in_sync(world: &World, viewer: Who, sender: u32) {
+    let (said, true_time) = capture_times(world, viewer, sender);
+    let error = ntp_distance(said, ntp(true_time));
+    assert!(error < Duration::from_millis(1), "Sender {sender} is off by {error:?}");
+}
+
+#[test]
+fn audio_and_video_stay_on_the_sources_clock_whenever_they_were_enabled() {
+    let mut world = World::new(1);
+    let [a, _] = world.call("room", ["a", "b"]);
+    let c = world.member("room", "c");
+    world.open(c, RECEIVE, &crate::link::Plan::RECEIVE);
+    let [audio, video] = [AUDIO, VIDEO].map(|id| world.sender_of(c, (a, id)));
+    stream(&mut world, a, 1, true);
+    world.enable(c, video, RECEIVE).expect("enables");
+    stream(&mut world, a, 2, false);
+    world.enable(c, audio, RECEIVE).expect("enables");
+    stream(&mut world, a, 3, false);
+    [audio, video].map(|sender| assert_in_sync(&world, c, sender));
+
+    world.stop(c, video).expect("stops");
+    stream(&mut world, a, 2, true);
+    world.play(c, video).expect("plays");
+    world.forget_packets();
+    stream(&mut world, a, 2, false);
+    [audio, video].map(|sender| assert_in_sync(&world, c, sender));
+}
+
+#[test]
+fn nobody_is_told_a_clock_that_the_source_has_not_told() {
+    let mut world = World::new(2);
+    let [a, b] = world.call("room", ["a", "b"]);
+    let [audio, video] = [AUDIO, VIDEO].map(|id| world.sender_of(b, (a, id)));
+    stream(&mut world, a, 3, false);
+    assert_eq!([audio, video].map(|id| latest_clock(&world, b, id)), [None, None]);
+    world.source_report(a, AUDIO);
+    stream(&mut world, a, 2, false);
+    assert!(latest_clock(&world, b, audio).is_some());
+    assert_eq!(latest_clock(&world, b, video), None);
+}
+
+#[test]
+fn each_clock_comes_with_the_sources_name() {
+    let mut world = World::new(3);
+    let [a, b] = world.call("room", ["a", "b"]);
+    stream(&mut world, a, 3, true);
+    let of = |wanted: fn(&Rtcp) -> Option<u32>| {
+        let reports = world[b].links.iter().flat_map(|link| &link.rtcp);
+        reports.filter_map(|(at, report)| Some((*at, wanted(report)?))).collect::<Vec<_>>()
+    };
+    let clocks = of(|report| match report {
+        Rtcp::SenderReport { ssrc, .. } => Some(*ssrc),
+        _ => None,
+    });
+    // Whether it is the right name is the client's to judge.
+    let names = of(|report| match report {
+        Rtcp::Name { ssrc, .. } => Some(*ssrc),
+        _ => None,
+    });
+    assert!(clocks.len() >= 4, "audio and video, once a second: {clocks:?}");
+    assert_eq!(clocks, names);
+}
+
+#[test]
+fn a_source_is_told_what_was_lost_and_when_its_clock_came() {
+    let mut world = World::new(4);
+    let [a, _] = world.call("room", ["a", "b"]);
+    world.source_report(a, VIDEO);
+    let told_at = world.now;
+    // Reports come once a second: see one, then lose one of four, then see the next.
+    let ssrc = world[a].sources[&VIDEO].ssrc;
+    let blocks = |world: &World| -> Vec<(Timestamp, Block)> {
+        let reports = world[a].links.iter().flat_map(|link| &link.rtcp);
+        let blocks = reports.filter_map(|(at, report)| match report {
+            Rtcp::ReceiverReport { blocks } => Some(blocks.iter().map(|block| (*at, *block))),
+            _ => None,
+        });
+        blocks.flatten().filter(|(_, block)| block.ssrc == ssrc).collect()
+    };
+    world.packet(a, VIDEO, Picture::Key);
+    assert!(world.run_until(2 * SECOND, |world| !blocks(world).is_empty()));
+    world.run_for(Duration::ZERO);
+    assert_eq!((blocks(&world)[0].1.fraction_lost, blocks(&world)[0].1.lost), (0, 0));
+    for _ in 0..10 {
+        world.lose_packet(a, VIDEO);
+        (0..3).for_each(|_| world.packet(a, VIDEO, Picture::Delta));
+    }
+    assert!(world.run_until(2 * SECOND, |world| blocks(world).len() == 2));
+    let (at, block) = blocks(&world)[1];
+    assert_eq!((block.fraction_lost, block.lost), (64, 10), "10 of 40");
+    assert_eq!(u64::from(block.highest_seq), world[a].sources[&VIDEO].seq - 1);
+    assert_eq!(block.last_sr, (ntp(told_at) >> 16) as u32);
+    let delay = u128::from(block.delay_since_last_sr) * 1_000_000 >> 16;
+    assert!(at.since(told_at).as_micros().abs_diff(delay) < 100, "in 65536ths of a second");
+}
+
+#[test]
+fn a_sources_own_goodbye_closes_nothing() {
+    let mut world = World::new(5);
+    let [a, _] = world.call("room", ["a", "b"]);
+    let ssrc = world[a].sources[&VIDEO].ssrc;
+    world.link(a, SEND).send_rtcp(&rtcp::bye(ssrc));
+    world.flush();
+    world.settle();
+    world.assert_truth("room");
+    world.assert_media();
+}

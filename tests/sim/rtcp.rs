@@ -1,0 +1,94 @@
+//! RTCP as the simulated clients read and write it (RFC 3550, RFC 4585), without the server's code.
+
+/// One packet of a compound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rtcp {
+    SenderReport { ssrc: u32, ntp: u64, rtp_time: u32, packets: u32, octets: u32 },
+    ReceiverReport { blocks: Vec<Block> },
+    Name { ssrc: u32, cname: String },
+    Bye { ssrcs: Vec<u32> },
+    Pli { media_ssrc: u32 },
+}
+
+/// A report block (RFC 3550 §6.4.1), as far as the scenarios look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) ssrc: u32,
+    /// In 256ths.
+    pub(crate) fraction_lost: u8,
+    pub(crate) lost: u32,
+    pub(crate) highest_seq: u32,
+    pub(crate) last_sr: u32,
+    pub(crate) delay_since_last_sr: u32,
+}
+
+/// Reads a compound packet; panics on what a server must not send.
+pub(crate) fn read(mut compound: &[u8]) -> Vec<Rtcp> {
+    let mut packets = Vec::new();
+    while !compound.is_empty() {
+        let (count, kind) = (compound[0] & 31, compound[1]);
+        assert_eq!(compound[0] >> 5, 0b100, "version 2, no padding");
+        let len = 4 * (1 + usize::from(u16::from_be_bytes([compound[2], compound[3]])));
+        let (packet, rest) = compound.split_at(len);
+        compound = rest;
+        packets.push(match (kind, count) {
+            (200, 0) => Rtcp::SenderReport {
+                ssrc: u32_at(packet, 4),
+                ntp: u64::from(u32_at(packet, 8)) << 32 | u64::from(u32_at(packet, 12)),
+                rtp_time: u32_at(packet, 16),
+                packets: u32_at(packet, 20),
+                octets: u32_at(packet, 24),
+            },
+            (201, _) => Rtcp::ReceiverReport {
+                blocks: packet[8..].chunks_exact(24).map(block).collect(),
+            },
+            (202, 1) => {
+                assert_eq!(packet[8], 1, "CNAME");
+                let text = &packet[10..10 + usize::from(packet[9])];
+                let cname = String::from_utf8(text.to_vec()).expect("UTF-8");
+                Rtcp::Name { ssrc: u32_at(packet, 4), cname }
+            }
+            (203, _) => Rtcp::Bye {
+                ssrcs: (0..usize::from(count)).map(|i| u32_at(packet, 4 + 4 * i)).collect(),
+            },
+            (206, 1) => Rtcp::Pli { media_ssrc: u32_at(packet, 8) },
+            other => panic!("RTCP packet that the server has no reason to send: {other:?}"),
+        });
+    }
+    packets
+}
+
+fn block(bytes: &[u8]) -> Block {
+    Block {
+        ssrc: u32_at(bytes, 0),
+        fraction_lost: bytes[4],
+        lost: u32_at(bytes, 4) & 0xff_ffff,
+        highest_seq: u32_at(bytes, 8),
+        last_sr: u32_at(bytes, 16),
+        delay_since_last_sr: u32_at(bytes, 20),
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+/// A source's sender report.
+pub(crate) fn sender_report(ssrc: u32, ntp: u64, rtp_time: u32) -> Vec<u8> {
+    let words = [0x80c8_0006, ssrc, (ntp >> 32) as u32, ntp as u32, rtp_time, 0, 0];
+    to_bytes(&words)
+}
+
+/// A viewer's request for a key frame, behind the empty report that compounds begin with.
+pub(crate) fn pli(from: u32, media_ssrc: u32) -> Vec<u8> {
+    to_bytes(&[0x80c9_0001, from, 0x81ce_0002, from, media_ssrc])
+}
+
+/// A source's goodbye.
+pub(crate) fn bye(ssrc: u32) -> Vec<u8> {
+    to_bytes(&[0x80c9_0001, ssrc, 0x81cb_0001, ssrc])
+}
+
+fn to_bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
+}

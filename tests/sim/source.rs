@@ -1,0 +1,144 @@
+//! A media source of a simulated client: what it declares, and the packets it makes. Each payload
+//! names its source and counts, so that a viewer can tell whose it is and what is missing.
+
+use std::time::Duration;
+
+use corinth::types::{Kind, Timestamp};
+use serde_json::{Value, json};
+
+/// What a packet of a source shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Picture {
+    /// One that decoding can start from; any packet of audio.
+    Key,
+    /// One that needs those before it.
+    Delta,
+}
+
+/// A source and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) kind: Kind,
+    pub(crate) transport: u32,
+    pub(crate) ssrc: u32,
+    /// Unique in the world; in every payload, and in the `appData` of its Receiver.
+    pub(crate) tag: u32,
+    pub(crate) paused: bool,
+    /// Extended sequence number of the next packet.
+    pub(crate) seq: u64,
+    /// RTP time at the world's epoch.
+    pub(crate) timestamp_base: u32,
+    counter: u32,
+}
+
+/// What a payload says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Label {
+    pub(crate) tag: u32,
+    /// Counts up by one for each packet that the source made.
+    pub(crate) counter: u32,
+    pub(crate) picture: Picture,
+}
+
+impl Source {
+    pub(crate) fn new(kind: Kind, transport: u32, tag: u32, rng: &mut fastrand::Rng) -> Self {
+        Self {
+            kind,
+            transport,
+            ssrc: rng.u32(1..),
+            tag,
+            paused: false,
+            seq: rng.u64(..1 << 15),
+            timestamp_base: rng.u32(..),
+            counter: 0,
+        }
+    }
+
+    pub(crate) fn clock_rate(&self) -> u32 {
+        clock_rate(self.kind)
+    }
+
+    fn payload_type(&self) -> u8 {
+        match self.kind {
+            Kind::Audio => 109,
+            Kind::Video => 120,
+        }
+    }
+
+    /// `rtpParameters` of `createReceiver`, with the payload types of a browser of its own mind.
+    pub(crate) fn rtp_parameters(&self) -> Value {
+        let (codecs, extension) = match self.kind {
+            Kind::Audio => (
+                json!([{"name": "opus", "mimeType": "audio/opus", "clockRate": 48000, "channels": 2,
+                    "payloadType": 109, "rtcpFeedback": [], "parameters": {"useinbandfec": 1}}]),
+                "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+            ),
+            Kind::Video => (
+                json!([{"name": "VP8", "mimeType": "video/VP8", "clockRate": 90000,
+                    "payloadType": 120, "rtcpFeedback": [], "parameters": {}}]),
+                "urn:3gpp:video-orientation",
+            ),
+        };
+        json!({
+            "muxId": null,
+            "codecs": codecs,
+            "headerExtensions": [{"uri": extension, "id": 1}],
+            "encodings": [{"ssrc": self.ssrc}],
+            "rtcp": {"cname": format!("c{}", self.tag), "reducedSize": true, "mux": true},
+        })
+    }
+
+    /// RTP time of a moment.
+    pub(crate) fn timestamp(&self, at: Timestamp) -> u32 {
+        let ticks = u128::from(at.as_micros()) * u128::from(self.clock_rate()) / 1_000_000;
+        self.timestamp_base.wrapping_add(ticks as u32)
+    }
+
+    /// Makes the next packet: its extended sequence number, header length and bytes.
+    pub(crate) fn packet(&mut self, at: Timestamp, picture: Picture) -> (u64, usize, Vec<u8>) {
+        let seq = self.seq;
+        let mut packet = vec![0x90, 0x80 | self.payload_type()];
+        packet.extend((seq as u16).to_be_bytes());
+        packet.extend(self.timestamp(at).to_be_bytes());
+        packet.extend(self.ssrc.to_be_bytes());
+        // One declared element and one that was not (id 9, two bytes).
+        packet.extend([0xbe, 0xde, 0, 2, 0x10, 0x7f, 0x91, 1, 2, 0, 0, 0]);
+        let header_len = packet.len();
+        // RFC 7741: the start of a partition, then VP8's own P bit, inverted.
+        packet.extend([0x10, u8::from(picture == Picture::Delta)]);
+        packet.extend(self.tag.to_be_bytes());
+        packet.extend(self.counter.to_be_bytes());
+        self.seq += 1;
+        self.counter += 1;
+        (seq, header_len, packet)
+    }
+}
+
+impl Label {
+    pub(crate) fn read(payload: &[u8]) -> Self {
+        let word = |at: usize| {
+            u32::from_be_bytes(payload[at..at + 4].try_into().expect("a payload of a Source"))
+        };
+        let picture = if payload[1] == 0 { Picture::Key } else { Picture::Delta };
+        Self { tag: word(2), counter: word(6), picture }
+    }
+}
+
+pub(crate) fn clock_rate(kind: Kind) -> u32 {
+    match kind {
+        Kind::Audio => 48_000,
+        Kind::Video => 90_000,
+    }
+}
+
+/// An NTP time (32.32 fixed point) of a source's wall clock, which started at an odd moment.
+pub(crate) fn ntp(at: Timestamp) -> u64 {
+    const BASE: u64 = 0xe123_4567_89ab_cdef;
+    BASE.wrapping_add(((u128::from(at.as_micros()) << 32) / 1_000_000) as u64)
+}
+
+/// How far apart two NTP times are.
+pub(crate) fn ntp_distance(a: u64, b: u64) -> Duration {
+    let distance = a.wrapping_sub(b).cast_signed().unsigned_abs();
+    Duration::from_micros(((u128::from(distance) * 1_000_000) >> 32) as u64)
+}

@@ -1,0 +1,310 @@
+//! One Router, its clients and the network between them, under one virtual clock and one seed.
+//! The vocabulary of the scenarios is in [`verbs`].
+
+pub(crate) mod media;
+mod verbs;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::{Index, IndexMut};
+use std::time::{Duration, Instant};
+
+use corinth::sfu::{Candidate, Router, RouterConfig};
+use corinth::transport::dtls::Identity;
+use corinth::types::{DropReason, Path, ShardId, SocketId, Timestamp};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::netem::{Conditions, Hop, Netem};
+use crate::record::{Recorder, Said};
+use crate::source::Source;
+
+/// More events than this at one moment are a loop without end.
+const EVENTS_PER_MOMENT: u32 = 200_000;
+
+/// A client of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Who(usize);
+
+/// The simulated world.
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) router: Router,
+    pub(crate) net: Netem,
+    pub(crate) out: Recorder,
+    pub(crate) rng: fastrand::Rng,
+    /// Datagrams that the Router has sent.
+    pub(crate) datagrams: u64,
+    epoch: Instant,
+    identity: Identity,
+    clients: Vec<Client>,
+    /// Whose an address is: a client and the index of its link.
+    owners: HashMap<SocketAddr, (Who, usize)>,
+    addresses: u32,
+    tags: u32,
+}
+
+impl Index<Who> for World {
+    type Output = Client;
+
+    fn index(&self, who: Who) -> &Client {
+        &self.clients[who.0]
+    }
+}
+
+impl IndexMut<Who> for World {
+    fn index_mut(&mut self, who: Who) -> &mut Client {
+        &mut self.clients[who.0]
+    }
+}
+
+impl World {
+    #[expect(clippy::disallowed_methods, reason = "an epoch for the engines; time is virtual")]
+    pub(crate) fn new(seed: u64) -> Self {
+        let epoch = Instant::now();
+        let identity = |seed| Identity::generate_seeded(seed).expect("a certificate can be made");
+        let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 40_000));
+        let config = RouterConfig {
+            shard: ShardId(0),
+            candidates: vec![Candidate { socket: SocketId(0), address }],
+            identity: identity(seed),
+            epoch,
+            seed,
+        };
+        Self {
+            now: Timestamp::from_micros(1_000_000),
+            router: Router::new(config),
+            net: Netem::new(seed),
+            out: Recorder::new(),
+            rng: fastrand::Rng::with_seed(seed),
+            datagrams: 0,
+            epoch,
+            identity: identity(seed + 1),
+            clients: Vec::new(),
+            owners: HashMap::new(),
+            addresses: 0,
+            tags: 0,
+        }
+    }
+
+    /// Everybody who ever was.
+    pub(crate) fn everybody(&self) -> impl Iterator<Item = Who> + use<> {
+        (0..self.clients.len()).map(Who)
+    }
+
+    /// Lets `duration` pass, with all that happens in it.
+    pub(crate) fn run_for(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        self.run_until_or(until, |_| false);
+        self.now = until;
+    }
+
+    /// Lets time pass until `done`, but not longer than `limit`; whether it came to that.
+    pub(crate) fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let until = self.now + limit;
+        self.run_until_or(until, done)
+    }
+
+    fn run_until_or(&mut self, until: Timestamp, done: impl Fn(&Self) -> bool) -> bool {
+        let (mut moment, mut events) = (self.now, 0);
+        loop {
+            if done(self) {
+                return true;
+            }
+            if !self.step(until) {
+                return false;
+            }
+            events = if moment == self.now { events + 1 } else { 0 };
+            moment = self.now;
+            assert!(events < EVENTS_PER_MOMENT, "time stands still at {moment:?}");
+        }
+    }
+
+    /// Lets everything happen that is due now, and looks whether it was right.
+    pub(crate) fn settle(&mut self) {
+        self.run_for(Duration::ZERO);
+        for client in &mut self.clients {
+            client.assert_byes();
+        }
+    }
+
+    /// The next event, if there is one by `until`.
+    fn step(&mut self, until: Timestamp) -> bool {
+        let router = self.router.poll_deadline().map(|deadline| deadline.at);
+        let links = self.clients.iter().flat_map(|client| &client.links);
+        let clients = links.filter_map(|link| link.deadline()).min();
+        let network = self.net.next();
+        let next = [network, router, clients].into_iter().flatten().min();
+        let Some(next) = next.filter(|at| *at <= until) else { return false };
+        self.now = self.now.max(next);
+        if network.is_some_and(|at| at <= self.now) {
+            let (hop, mut bytes) = self.net.pop().expect("it was just there");
+            match hop {
+                Hop::ToServer(path) => self.datagram(path, &mut bytes),
+                Hop::ToClient(path) => self.arrive(path, &mut bytes),
+            }
+        } else if router.is_some_and(|at| at <= self.now) {
+            self.router.handle_timeout(self.now, &mut self.out);
+            self.absorb();
+        } else {
+            self.wake_clients();
+        }
+        true
+    }
+
+    fn wake_clients(&mut self) {
+        for client in &mut self.clients {
+            for link in &mut client.links {
+                if link.deadline().is_some_and(|at| at <= self.now) {
+                    link.handle_timeout(self.now);
+                }
+            }
+        }
+        self.flush();
+    }
+
+    /// A datagram reaches the Router.
+    pub(crate) fn datagram(&mut self, path: Path, bytes: &mut [u8]) {
+        self.router.handle_datagram(self.now, path, bytes, &mut self.out);
+        self.absorb();
+    }
+
+    /// A text frame reaches the Router.
+    pub(crate) fn text(&mut self, who: Who, text: &str) {
+        let key = self[who].key;
+        self.router.handle_text(self.now, key, text, &mut self.out);
+        self.absorb();
+    }
+
+    /// A datagram reaches a client.
+    fn arrive(&mut self, path: Path, bytes: &mut [u8]) {
+        let Path::Udp { remote, .. } = path;
+        let (who, link) = self.owners[&remote];
+        let perfect = self.is_perfect();
+        self.clients[who.0].receive(self.now, link, remote, bytes, perfect);
+        self.flush();
+    }
+
+    fn is_perfect(&self) -> bool {
+        let Conditions { delay, jitter, loss, duplicate } = self.net.conditions;
+        delay + jitter == Duration::ZERO && loss + duplicate == 0.0
+    }
+
+    /// Takes in what the Router said, each thing to whom it is said, and checks the Router.
+    pub(crate) fn absorb(&mut self) {
+        for said in self.out.drain() {
+            match said {
+                Said::Text(key, text) => self.by_key(key).hear(&text),
+                Said::Close(key, reason) => {
+                    let client = self.by_key(key);
+                    client.closed = Some(reason);
+                    client.forget_all();
+                }
+                Said::Datagram(path, bytes) => {
+                    let Path::Udp { remote, .. } = path;
+                    assert!(self.owners.contains_key(&remote), "a datagram to nobody: {path:?}");
+                    self.datagrams += 1;
+                    self.net.send(self.now, Hop::ToClient(path), bytes);
+                }
+            }
+        }
+        self.flush();
+        self.router.assert_consistent();
+    }
+
+    fn by_key(&mut self, key: corinth::types::PeerKey) -> &mut Client {
+        let mut clients = self.clients.iter_mut();
+        let client = clients.find(|client| client.key == key && !client.gone);
+        client.expect("said to somebody who is there")
+    }
+
+    /// Puts what clients send on its way.
+    pub(crate) fn flush(&mut self) {
+        for client in &mut self.clients {
+            for link in &mut client.links {
+                for (from, bytes) in link.drain() {
+                    let path = path_from(from);
+                    self.net.send(self.now, Hop::ToServer(path), bytes);
+                }
+            }
+        }
+    }
+
+    /// How often the Router dropped something for this reason.
+    pub(crate) fn drops(&self, reason: DropReason) -> u64 {
+        self.router.stats().drops(reason)
+    }
+
+    /// An address that nobody has yet.
+    pub(crate) fn new_address(&mut self) -> SocketAddr {
+        self.addresses += 1;
+        let host = Ipv4Addr::from(0xc612_0000 + self.addresses / 1000);
+        SocketAddr::from((host, 10_000 + (self.addresses % 1000) as u16))
+    }
+
+    /// What comes to `address` goes to this client's transport.
+    pub(crate) fn own_address(&mut self, address: SocketAddr, who: Who, transport: u32) {
+        let mut links = self[who].links.iter();
+        let link = links.rposition(|link| link.id == transport).expect("a transport it had");
+        self.owners.insert(address, (who, link));
+    }
+
+    /// Holds everybody's knowledge of a room against what a newcomer is told and against what is
+    /// true.
+    pub(crate) fn assert_truth(&mut self, room: &str) {
+        let probe = self.connect(room, "probe");
+        self.join(probe);
+        let told = self[probe].knowledge().in_common();
+        let members: Vec<Who> = self.members(room).filter(|who| *who != probe).collect();
+        assert_eq!(told.len(), members.len(), "a newcomer is told of all who joined");
+        for who in members {
+            let client = &self[who];
+            let (_, senders) = &told[&client.name];
+            let truth = |source: &Source| (source.tag, source.kind, source.paused);
+            let mut sources: Vec<_> = client.sources.values().map(truth).collect();
+            let mut announced: Vec<_> = senders
+                .values()
+                .map(|view| {
+                    let kind = serde_json::from_value(json!(view.kind)).expect("audio or video");
+                    (view.tag(), kind, view.paused)
+                })
+                .collect();
+            sources.sort_by_key(|(tag, ..)| *tag);
+            announced.sort_by_key(|(tag, ..)| *tag);
+            assert_eq!(announced, sources, "what {} sends is announced", client.name);
+            let mut known = client.knowledge().in_common();
+            known.remove("probe").expect("it was told of the newcomer");
+            let mut others = told.clone();
+            others.remove(&client.name);
+            assert_eq!(known, others, "{} knows what a newcomer is told", client.name);
+        }
+        self.drop_connection(probe);
+    }
+
+    /// Who has joined a room and is there.
+    pub(crate) fn members(&self, room: &str) -> impl Iterator<Item = Who> {
+        self.everybody().filter(move |who| {
+            let client = &self[*who];
+            client.is_member() && client.room == room
+        })
+    }
+
+    /// A request in the envelope.
+    pub(crate) fn request(&mut self, who: Who, method: &str, data: Value) -> Result<Value, u16> {
+        let id = self[who].next_request();
+        let text = json!({"request": true, "id": id, "method": method, "data": data});
+        self.text(who, &text.to_string());
+        self[who].take_response().unwrap_or_else(|| panic!("no answer to {text}"))
+    }
+
+    /// A notification in the envelope.
+    pub(crate) fn notify(&mut self, who: Who, method: &str, data: Value) {
+        let text = json!({"notification": true, "method": method, "data": data});
+        self.text(who, &text.to_string());
+    }
+}
+
+/// The path that the server sees.
+pub(crate) fn path_from(remote: SocketAddr) -> Path {
+    Path::Udp { socket: SocketId(0), remote }
+}

@@ -1,0 +1,139 @@
+//! Media as the scenarios say it: packets, reports, and whether they reach whom they should.
+
+use std::collections::BTreeSet;
+
+use corinth::types::{Kind, Timestamp};
+
+use super::{Who, World};
+use crate::link::{Link, Plan, RtpIn};
+use crate::rtcp::{self, Rtcp};
+use crate::source::{Picture, ntp};
+
+/// The transport that clients of a call send on, and the one that they receive on.
+pub(crate) const SEND: u32 = 1;
+/// See [`SEND`].
+pub(crate) const RECEIVE: u32 = 2;
+/// The Receivers of each client of a call.
+pub(crate) const AUDIO: u32 = 1;
+/// See [`AUDIO`].
+pub(crate) const VIDEO: u32 = 2;
+
+impl World {
+    /// A call: everybody sends audio and video and receives everybody else's.
+    pub(crate) fn call<const N: usize>(&mut self, room: &str, names: [&str; N]) -> [Who; N] {
+        let everybody = names.map(|name| self.member(room, name));
+        for who in everybody {
+            self.open(who, SEND, &Plan::SEND);
+            self.open(who, RECEIVE, &Plan::RECEIVE);
+            self.send(who, AUDIO, Kind::Audio, SEND);
+            self.send(who, VIDEO, Kind::Video, SEND);
+        }
+        for who in everybody {
+            self.watch_all(who, RECEIVE);
+        }
+        self.settle();
+        everybody
+    }
+
+    /// Sends the source's next packet.
+    pub(crate) fn packet(&mut self, who: Who, receiver: u32, picture: Picture) {
+        let now = self.now;
+        let source = self.source(who, receiver);
+        let (transport, ssrc) = (source.transport, source.ssrc);
+        let (seq, header_len, packet) = source.packet(now, picture);
+        self.link(who, transport).send_rtp(ssrc, seq, header_len, &packet);
+        self.flush();
+    }
+
+    /// Makes the source's next packet and loses it.
+    pub(crate) fn lose_packet(&mut self, who: Who, receiver: u32) {
+        let now = self.now;
+        let _ = self.source(who, receiver).packet(now, Picture::Delta);
+    }
+
+    /// The source tells its clock.
+    pub(crate) fn source_report(&mut self, who: Who, receiver: u32) {
+        let now = self.now;
+        let source = self.source(who, receiver);
+        let (transport, ssrc) = (source.transport, source.ssrc);
+        let report = rtcp::sender_report(ssrc, ntp(now), source.timestamp(now));
+        self.link(who, transport).send_rtcp(&report);
+        self.flush();
+    }
+
+    /// A viewer asks for a key frame by RTCP.
+    pub(crate) fn send_pli(&mut self, who: Who, sender: u32) {
+        let transport = self[who].watched[&sender].transport;
+        let ssrc = self.ssrc_of(who, sender);
+        self.link(who, transport).send_rtcp(&rtcp::pli(1, ssrc));
+        self.flush();
+    }
+
+    /// The SSRC under which a viewer gets a Sender.
+    pub(crate) fn ssrc_of(&self, viewer: Who, sender: u32) -> u32 {
+        self[viewer].knowledge().sender(sender).expect("announced").ssrc()
+    }
+
+    /// What a viewer got of a Sender so far.
+    pub(crate) fn received(&self, viewer: Who, sender: u32) -> Vec<RtpIn> {
+        let ssrc = self.ssrc_of(viewer, sender);
+        let packets = self[viewer].links.iter().flat_map(|link| &link.rtp);
+        packets.filter(|packet| packet.ssrc == ssrc).cloned().collect()
+    }
+
+    /// When a source was asked for key frames.
+    pub(crate) fn key_frame_requests(&self, who: Who, receiver: u32) -> Vec<Timestamp> {
+        let ssrc = self[who].sources[&receiver].ssrc;
+        let reports = self[who].links.iter().flat_map(|link| &link.rtcp);
+        let requests = reports.filter(|(_, it)| *it == Rtcp::Pli { media_ssrc: ssrc });
+        requests.map(|(at, _)| *at).collect()
+    }
+
+    /// Everybody sends one key frame of everything; it reaches exactly those who watch it.
+    pub(crate) fn assert_media(&mut self) {
+        self.settle();
+        let (mut due, mut sent) = (BTreeSet::new(), Vec::new());
+        for who in self.everybody().filter(|who| self[*who].is_member()) {
+            for (receiver, source) in &self[who].sources {
+                if self[who].link(source.transport).is_some_and(Link::is_live) {
+                    sent.push((who, *receiver));
+                    let viewers = self.members(&self[who].room);
+                    due.extend(viewers.filter(|v| self.gets(*v, source.tag)).map(|v| (v, source.tag)));
+                }
+            }
+        }
+        self.forget_packets();
+        for (who, receiver) in sent {
+            self.packet(who, receiver, Picture::Key);
+        }
+        self.settle();
+        let links = self.everybody().flat_map(|who| {
+            self[who].links.iter().flat_map(|link| &link.rtp).map(move |packet| (who, packet))
+        });
+        let arrived: Vec<_> = links.map(|(who, packet)| (who, packet.label.tag)).collect();
+        assert_eq!(arrived.len(), due.len(), "once each");
+        assert_eq!(arrived.into_iter().collect::<BTreeSet<_>>(), due, "to whom it should go");
+    }
+
+    /// Whether a client gets a source now.
+    fn gets(&self, viewer: Who, tag: u32) -> bool {
+        let client = &self[viewer];
+        client.watched.iter().any(|(id, watched)| {
+            let view = client.knowledge().sender(*id).expect("what is watched is known");
+            view.tag() == tag
+                && !view.paused
+                && watched.playing
+                && client.link(watched.transport).is_some_and(Link::is_live)
+        })
+    }
+
+    /// Forgets what has arrived so far.
+    pub(crate) fn forget_packets(&mut self) {
+        for client in &mut self.clients {
+            for link in &mut client.links {
+                link.rtp.clear();
+                link.rtcp.clear();
+            }
+        }
+    }
+}
