@@ -53,26 +53,18 @@ impl Identity {
     /// # Errors
     /// The key cannot be made.
     pub fn generate() -> anyhow::Result<Self> {
-        Ok(Self(Certificate::generate_self_signed([
-            "corinth-perf".to_owned()
-        ])?))
+        Ok(Self(Certificate::generate_self_signed(["corinth-perf".to_owned()])?))
     }
 
     /// SHA-256 of the certificate, as `dtlsParameters` has it: upper case, colons between bytes.
     pub fn fingerprint(&self) -> String {
-        self.0
-            .certificate
-            .first()
-            .map(|der| fingerprint(der))
-            .unwrap_or_default()
+        self.0.certificate.first().map(|der| fingerprint(der)).unwrap_or_default()
     }
 }
 
 fn fingerprint(certificate: &[u8]) -> String {
-    let bytes: Vec<String> = Sha256::digest(certificate)
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
+    let bytes: Vec<String> =
+        Sha256::digest(certificate).iter().map(|byte| format!("{byte:02X}")).collect();
     bytes.join(":")
 }
 
@@ -106,10 +98,7 @@ impl Handshake {
         records: mpsc::Receiver<Bytes>,
     ) -> anyhow::Result<(Association, Sealer, Opener)> {
         let is_client = self.role == Role::Client;
-        let wire = Arc::new(Wire {
-            agent,
-            records: Mutex::new(records),
-        });
+        let wire = Arc::new(Wire { agent, records: Mutex::new(records) });
         let conn = DTLSConn::new(wire, self.config(), is_client, None).await?;
         ensure!(
             conn.selected_srtpprotection_profile() == self.profile.for_dtls(),
@@ -117,21 +106,13 @@ impl Handshake {
             self.profile
         );
         let state = conn.connection_state().await;
-        let certificate = state
-            .peer_certificates
-            .first()
-            .context("no certificate was shown")?;
+        let certificate = state.peer_certificates.first().context("no certificate was shown")?;
         let shown = fingerprint(certificate);
         if !shown.eq_ignore_ascii_case(&self.remote_fingerprint) {
-            bail!(
-                "the certificate is {shown}, not {}",
-                self.remote_fingerprint
-            );
+            bail!("the certificate is {shown}, not {}", self.remote_fingerprint);
         }
         let len = self.profile.keying_material_len();
-        let material = state
-            .export_keying_material(EXPORTER_LABEL, &[], len)
-            .await?;
+        let material = state.export_keying_material(EXPORTER_LABEL, &[], len).await?;
         let (sealer, opener) = srtp::contexts(self.profile, &material, is_client)?;
         Ok((Association { conn }, sealer, opener))
     }
@@ -172,9 +153,7 @@ struct Wire {
 type WireResult<T> = Result<T, webrtc_util_dtls::Error>;
 
 fn connected_only<T>() -> WireResult<T> {
-    Err(webrtc_util_dtls::Error::Other(
-        "a connected wire has no addresses".into(),
-    ))
+    Err(webrtc_util_dtls::Error::Other("a connected wire has no addresses".into()))
 }
 
 #[async_trait]

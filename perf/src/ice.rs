@@ -62,7 +62,16 @@ pub struct Inbound {
     /// DTLS records (first byte 20 to 63).
     pub dtls: mpsc::Receiver<Bytes>,
     /// SRTP and SRTCP (first byte 128 to 191).
-    pub media: mpsc::Receiver<Bytes>,
+    pub media: mpsc::Receiver<Datagram>,
+}
+
+/// A datagram of media, as it came.
+#[derive(Debug)]
+pub struct Datagram {
+    /// When it was taken from the socket.
+    pub at: Instant,
+    /// Sealed.
+    pub bytes: Bytes,
 }
 
 /// Which socket does what; the same one except while the agent moves to another.
@@ -91,17 +100,11 @@ impl Agent {
         let (dtls_tx, dtls) = mpsc::channel(INBOUND_MAX);
         let (media_tx, media) = mpsc::channel(INBOUND_MAX);
         let socket = bind(remote.address).await?;
-        let route = Route {
-            sends: Arc::clone(&socket),
-            checks: Arc::clone(&socket),
-        };
+        let route = Route { sends: Arc::clone(&socket), checks: Arc::clone(&socket) };
         let agent = Self {
             credentials: Arc::new(Credentials::new(remote)),
             route: watch::Sender::new(route),
-            sorter: Sorter {
-                dtls: dtls_tx,
-                media: media_tx,
-            },
+            sorter: Sorter { dtls: dtls_tx, media: media_tx },
         };
         agent.open(socket).await?;
         Ok((agent, Inbound { dtls, media }))
@@ -115,8 +118,7 @@ impl Agent {
     pub async fn migrate(&self) -> anyhow::Result<()> {
         let old = self.route.borrow().clone();
         let socket = bind(self.credentials.remote.address).await?;
-        self.route
-            .send_modify(|route| route.checks = Arc::clone(&socket));
+        self.route.send_modify(|route| route.checks = Arc::clone(&socket));
         let opened = self.open(Arc::clone(&socket)).await;
         self.route.send_modify(|route| match opened {
             Ok(()) => route.sends = socket,
@@ -149,9 +151,7 @@ impl Agent {
             opened: Some(opened_tx),
         };
         tokio::spawn(path.run(self.route.subscribe()));
-        timeout(CONNECT_TIMEOUT, opened)
-            .await
-            .context("no check was answered")??
+        timeout(CONNECT_TIMEOUT, opened).await.context("no check was answered")??
     }
 }
 
@@ -176,18 +176,11 @@ struct Credentials {
 
 impl Credentials {
     fn new(remote: Remote) -> Self {
-        let local: String = rand::rng()
-            .sample_iter(&Alphanumeric)
-            .take(8)
-            .map(char::from)
-            .collect();
+        let local: String =
+            rand::rng().sample_iter(&Alphanumeric).take(8).map(char::from).collect();
         // RFC 8445 §7.2.2: the fragment of the side that is asked comes first.
         let username = format!("{}:{local}", remote.ufrag);
-        Self {
-            remote,
-            username,
-            tie_breaker: rand::random(),
-        }
+        Self { remote, username, tie_breaker: rand::random() }
     }
 
     fn integrity(&self) -> MessageIntegrity {
@@ -196,11 +189,7 @@ impl Credentials {
 
     fn check(&self) -> Result<Message, stun::Error> {
         let raw = |typ, value: &[u8]| {
-            Box::new(RawAttribute {
-                typ,
-                length: value.len() as u16,
-                value: value.to_vec(),
-            })
+            Box::new(RawAttribute { typ, length: value.len() as u16, value: value.to_vec() })
         };
         let mut check = Message::new();
         check.build(&[
@@ -304,16 +293,16 @@ impl Path {
 #[derive(Debug, Clone)]
 struct Sorter {
     dtls: mpsc::Sender<Bytes>,
-    media: mpsc::Sender<Bytes>,
+    media: mpsc::Sender<Datagram>,
 }
 
 impl Sorter {
     fn sort(&self, datagram: &[u8]) {
-        let queue = match datagram.first() {
-            Some(20..=63) => &self.dtls,
-            Some(128..=191) => &self.media,
-            _ => return,
+        let bytes = Bytes::copy_from_slice(datagram);
+        match datagram.first() {
+            Some(20..=63) => self.dtls.try_send(bytes).ok(),
+            Some(128..=191) => self.media.try_send(Datagram { at: Instant::now(), bytes }).ok(),
+            _ => None,
         };
-        queue.try_send(Bytes::copy_from_slice(datagram)).ok();
     }
 }

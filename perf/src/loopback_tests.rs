@@ -21,7 +21,7 @@ use crate::dtls::{Identity, Role};
 use crate::ice::Remote;
 use crate::relay::{Impairment, Relay};
 use crate::srtp::Profile;
-use crate::transport::{Config, Offer, Received, Receiving, Transport};
+use crate::transport::{Config, Content, Offer, Received, Receiving, Transport};
 
 const UFRAG: &str = "lite";
 const PASSWORD: &str = "a password of some length";
@@ -47,10 +47,7 @@ impl Bridge {
             let other = (Arc::clone(&sockets[there]), clients[there].subscribe());
             tasks.spawn(lite_end(own, other));
         }
-        Ok(Self {
-            addresses,
-            _tasks: tasks,
-        })
+        Ok(Self { addresses, _tasks: tasks })
     }
 }
 
@@ -78,10 +75,7 @@ fn answer(check: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
     let integrity = MessageIntegrity::new_short_term_integrity(PASSWORD.into());
     integrity.check(&mut request).ok()?;
     FINGERPRINT.check(&request).ok()?;
-    let mut username = TextAttribute {
-        attr: ATTR_USERNAME,
-        text: String::new(),
-    };
+    let mut username = TextAttribute { attr: ATTR_USERNAME, text: String::new() };
     username.get_from(&request).ok()?;
     if request.typ != BINDING_REQUEST || !username.text.starts_with("lite:") {
         return None;
@@ -91,10 +85,7 @@ fn answer(check: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
     response
         .build(&[
             Box::new(BINDING_SUCCESS),
-            Box::new(XorMappedAddress {
-                ip: from.ip(),
-                port: from.port(),
-            }),
+            Box::new(XorMappedAddress { ip: from.ip(), port: from.port() }),
             Box::new(integrity),
             Box::new(FINGERPRINT),
         ])
@@ -118,19 +109,9 @@ async fn connect(
             ufrag: UFRAG.into(),
             password: PASSWORD.into(),
         };
-        let offer = Offer {
-            remote,
-            fingerprint: identities[1 - this].fingerprint(),
-        };
+        let offer = Offer { remote, fingerprint: identities[1 - this].fingerprint() };
         let identity = identities[this].clone();
-        Transport::connect(
-            offer,
-            Config {
-                identity,
-                role,
-                profile: profiles[this],
-            },
-        )
+        Transport::connect(offer, Config { identity, role, profile: profiles[this] })
     };
     tokio::try_join!(end(0, Role::Client), end(1, Role::Server))
 }
@@ -143,16 +124,13 @@ fn packet(sequence_number: u16, payload: &'static [u8]) -> Packet {
         ssrc: 7,
         ..Default::default()
     };
-    Packet {
-        header,
-        payload: Bytes::from_static(payload),
-    }
+    Packet { header, payload: Bytes::from_static(payload) }
 }
 
 async fn expect_payload(receiving: &mut Receiving, payload: &[u8], size: usize) {
     match tokio::time::timeout(Duration::from_secs(5), receiving.recv()).await {
-        Ok(Some(Received::Rtp(packet, wire_size))) => {
-            assert_eq!((&packet.payload[..], wire_size), (payload, size));
+        Ok(Some(Received { content: Content::Rtp(packet), size: arrived, .. })) => {
+            assert_eq!((&packet.payload[..], arrived), (payload, size));
         }
         other => panic!("no packet: {other:?}"),
     }
@@ -205,15 +183,8 @@ async fn another_certificate_than_announced_is_an_error() -> anyhow::Result<()> 
             ufrag: UFRAG.into(),
             password: PASSWORD.into(),
         };
-        let offer = Offer {
-            remote,
-            fingerprint: stranger.clone(),
-        };
-        let config = Config {
-            identity: Identity::generate()?,
-            role,
-            profile: Profile::Aes256Gcm,
-        };
+        let offer = Offer { remote, fingerprint: stranger.clone() };
+        let config = Config { identity: Identity::generate()?, role, profile: Profile::Aes256Gcm };
         Ok(Transport::connect(offer, config))
     };
     let (client, server) = tokio::join!(end(0, Role::Client)?, end(1, Role::Server)?);
@@ -234,10 +205,7 @@ async fn the_end_of_an_association_is_noticed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_relay_delays_and_reorders_but_loses_nothing() -> anyhow::Result<()> {
     let bridge = Bridge::start().await?;
-    let impairment = Impairment {
-        delay_max: Duration::from_millis(100),
-        ..Impairment::default()
-    };
+    let impairment = Impairment { delay_max: Duration::from_millis(100), ..Impairment::default() };
     let relay = Relay::start(bridge.addresses[0], impairment, 1).await?;
     let ((a, _from_b), (_b, mut from_a)) =
         connect([Profile::Aes256Gcm; 2], &bridge, Some(relay.address())).await?;
@@ -247,7 +215,9 @@ async fn a_relay_delays_and_reorders_but_loses_nothing() -> anyhow::Result<()> {
     let mut arrived = Vec::new();
     while arrived.len() < 100 {
         match tokio::time::timeout(Duration::from_secs(5), from_a.recv()).await? {
-            Some(Received::Rtp(packet, _)) => arrived.push(packet.header.sequence_number),
+            Some(Received { content: Content::Rtp(packet), .. }) => {
+                arrived.push(packet.header.sequence_number);
+            }
             other => panic!("no packet: {other:?}"),
         }
     }
@@ -261,11 +231,7 @@ async fn a_relay_delays_and_reorders_but_loses_nothing() -> anyhow::Result<()> {
 async fn a_relay_loses_and_duplicates_as_told() -> anyhow::Result<()> {
     let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let impairment = Impairment {
-        loss: 0.3,
-        duplication: 0.3,
-        ..Impairment::default()
-    };
+    let impairment = Impairment { loss: 0.3, duplication: 0.3, ..Impairment::default() };
     let relay = Relay::start(server.local_addr()?, impairment, 7).await?;
     let mut copies = [0_u32; 200];
     let mut buffer = [0; 16];

@@ -2,7 +2,6 @@
 //! the protocol's words (`Sender` and `Receiver` are the server's ends).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -31,12 +30,10 @@ pub struct TransportOptions {
     pub profile: Profile,
     /// Only for one direction: `send` or `recv`.
     pub direction: Option<&'static str>,
-    /// Send to this address (a relay's) instead of the server's.
-    pub via: Option<SocketAddr>,
 }
 
 impl TransportOptions {
-    /// A transport `id` for both directions, DTLS client, AES-256-GCM, no relay.
+    /// A transport `id` for both directions, DTLS client, AES-256-GCM.
     pub fn new(id: u32) -> Self {
         Self {
             id,
@@ -44,7 +41,6 @@ impl TransportOptions {
             stated_role: Role::Client,
             profile: Profile::Aes256Gcm,
             direction: None,
-            via: None,
         }
     }
 }
@@ -131,11 +127,8 @@ impl Source {
             }));
             encoding["rtx"] = json!({"ssrc": ssrc});
         }
-        let extensions: Vec<Value> = self
-            .extensions
-            .iter()
-            .map(|(id, uri)| json!({"id": id, "uri": uri}))
-            .collect();
+        let extensions: Vec<Value> =
+            self.extensions.iter().map(|(id, uri)| json!({"id": id, "uri": uri})).collect();
         json!({
             "muxId": self.mid,
             "codecs": codecs,
@@ -180,10 +173,7 @@ impl SenderInfo {
         };
         let rtp = &data["rtpParameters"];
         let mut extensions = Vec::new();
-        for one in rtp["headerExtensions"]
-            .as_array()
-            .context("no headerExtensions")?
-        {
+        for one in rtp["headerExtensions"].as_array().context("no headerExtensions")? {
             extensions.push((number(&one["id"])?.try_into()?, text(&one["uri"])?));
         }
         Ok(Self {
@@ -200,10 +190,7 @@ impl SenderInfo {
 
     /// The server's id for an extension, where the Sender carries it.
     pub fn extension(&self, uri: &str) -> Option<u8> {
-        self.extensions
-            .iter()
-            .find(|(_, known)| known == uri)
-            .map(|(id, _)| *id)
+        self.extensions.iter().find(|(_, known)| known == uri).map(|(id, _)| *id)
     }
 }
 
@@ -249,20 +236,21 @@ impl Peer {
         &self,
         options: TransportOptions,
     ) -> anyhow::Result<(Transport, Receiving)> {
-        let mut offer = self.offer_transport(options).await?;
-        if let Some(via) = options.via {
-            offer.remote.address = via;
-        }
+        self.connect_transport(self.offer_transport(options).await?, options).await
+    }
+
+    /// Connects to the server's end that [`Peer::offer_transport`] made; the caller may have put a
+    /// relay's address into the offer.
+    ///
+    /// # Errors
+    /// As [`Transport::connect`].
+    pub async fn connect_transport(
+        &self,
+        offer: Offer,
+        options: TransportOptions,
+    ) -> anyhow::Result<(Transport, Receiving)> {
         let TransportOptions { role, profile, .. } = options;
-        Transport::connect(
-            offer,
-            Config {
-                identity: self.identity.clone(),
-                role,
-                profile,
-            },
-        )
-        .await
+        Transport::connect(offer, Config { identity: self.identity.clone(), role, profile }).await
     }
 
     /// Makes a transport on the server and leaves the connecting to the caller.
@@ -341,9 +329,7 @@ impl Peer {
             }
             bail!("the connection ended before {method}")
         };
-        timeout(NOTIFICATION_TIMEOUT, found)
-            .await
-            .with_context(|| format!("no {method}"))?
+        timeout(NOTIFICATION_TIMEOUT, found).await.with_context(|| format!("no {method}"))?
     }
 }
 
@@ -371,10 +357,7 @@ mod tests {
 
     #[test]
     fn retransmission_is_announced_with_its_codec_and_ssrc() {
-        let source = Source {
-            rtx: Some((121, 6)),
-            ..Source::vp8(1, 5)
-        };
+        let source = Source { rtx: Some((121, 6)), ..Source::vp8(1, 5) };
         let rtp = source.rtp_parameters();
         assert_eq!(rtp["codecs"][1]["parameters"]["apt"], 120);
         assert_eq!(rtp["encodings"][0], json!({"ssrc": 5, "rtx": {"ssrc": 6}}));

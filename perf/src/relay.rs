@@ -53,17 +53,11 @@ impl Relay {
         let address = socket.local_addr()?;
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let air = Air {
-                impairment,
-                in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
-            };
+            let air = Air { impairment, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)) };
             // Only a socket that is gone ends it, and then there is nobody to tell.
             serve(socket, server, air, seed).await.ok();
         });
-        Ok(Self {
-            address,
-            _task: task,
-        })
+        Ok(Self { address, _task: task })
     }
 
     /// Where clients send to.

@@ -42,10 +42,7 @@ impl std::error::Error for SignalError {}
 
 impl SignalError {
     fn disconnected() -> Self {
-        Self {
-            code: 0,
-            reason: "the connection is closed".into(),
-        }
+        Self { code: 0, reason: "the connection is closed".into() }
     }
 }
 
@@ -68,15 +65,8 @@ pub struct Close {
 }
 
 enum Command {
-    Request {
-        method: String,
-        data: Value,
-        reply: Reply,
-    },
-    Notify {
-        method: String,
-        data: Value,
-    },
+    Request { method: String, data: Value, reply: Reply },
+    Notify { method: String, data: Value },
     Raw(String),
 }
 
@@ -106,9 +96,7 @@ impl Signaling {
         let (room, peer) = (percent_encoded(room), percent_encoded(peer));
         let mut request =
             format!("ws://{authority}/ws?roomId={room}&peerName={peer}").into_client_request()?;
-        request
-            .headers_mut()
-            .insert("sec-websocket-protocol", HeaderValue::from_static("protoo"));
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("protoo"));
         let (socket, _) = tokio_tungstenite::connect_async(request)
             .await
             .with_context(|| format!("cannot connect to {url}"))?;
@@ -135,26 +123,14 @@ impl Signaling {
     /// The server's error response, or code 0 when the connection ended first.
     pub async fn request(&self, method: &str, data: Value) -> Result<Value, SignalError> {
         let (reply, response) = oneshot::channel();
-        let command = Command::Request {
-            method: method.into(),
-            data,
-            reply,
-        };
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| SignalError::disconnected())?;
-        response
-            .await
-            .unwrap_or_else(|_| Err(SignalError::disconnected()))
+        let command = Command::Request { method: method.into(), data, reply };
+        self.commands.send(command).await.map_err(|_| SignalError::disconnected())?;
+        response.await.unwrap_or_else(|_| Err(SignalError::disconnected()))
     }
 
     /// Sends a notification. Lost without a word if the connection is closed.
     pub async fn notify(&self, method: &str, data: Value) {
-        let command = Command::Notify {
-            method: method.into(),
-            data,
-        };
+        let command = Command::Notify { method: method.into(), data };
         self.commands.send(command).await.ok();
     }
 
@@ -174,10 +150,7 @@ impl Signaling {
 }
 
 fn lost() -> Close {
-    Close {
-        code: 1006,
-        reason: String::new(),
-    }
+    Close { code: 1006, reason: String::new() }
 }
 
 /// The task's side of a connection.
@@ -220,11 +193,7 @@ impl Connection {
 
     fn encode(&mut self, command: Command) -> String {
         match command {
-            Command::Request {
-                method,
-                data,
-                reply,
-            } => {
+            Command::Request { method, data, reply } => {
                 let id = self.next_id;
                 self.next_id += 1;
                 self.pending.insert(id, reply);
@@ -242,19 +211,14 @@ impl Connection {
             return;
         };
         if message["response"] == true {
-            let reply = message["id"]
-                .as_u64()
-                .and_then(|id| self.pending.remove(&id));
+            let reply = message["id"].as_u64().and_then(|id| self.pending.remove(&id));
             if let Some(reply) = reply {
                 reply.send(response(&mut message)).ok();
             }
         } else if message["notification"] == true {
             let method = message["method"].as_str().unwrap_or_default().to_owned();
             let data = message["data"].take();
-            self.notifications
-                .send(Notification { method, data })
-                .await
-                .ok();
+            self.notifications.send(Notification { method, data }).await.ok();
         }
     }
 }
@@ -264,14 +228,8 @@ fn response(message: &mut Value) -> Result<Value, SignalError> {
         return Ok(message["data"].take());
     }
     Err(SignalError {
-        code: message["errorCode"]
-            .as_u64()
-            .and_then(|code| code.try_into().ok())
-            .unwrap_or(0),
-        reason: message["errorReason"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
+        code: message["errorCode"].as_u64().and_then(|code| code.try_into().ok()).unwrap_or(0),
+        reason: message["errorReason"].as_str().unwrap_or_default().to_owned(),
     })
 }
 
@@ -305,12 +263,6 @@ mod tests {
         assert_eq!(response(&mut ok), Ok(json!({"a": 1})));
         let mut refused =
             json!({"response": true, "id": 1, "ok": false, "errorCode": 404, "errorReason": "no"});
-        assert_eq!(
-            response(&mut refused),
-            Err(SignalError {
-                code: 404,
-                reason: "no".into()
-            })
-        );
+        assert_eq!(response(&mut refused), Err(SignalError { code: 404, reason: "no".into() }));
     }
 }

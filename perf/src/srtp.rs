@@ -23,11 +23,7 @@ pub enum Profile {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Profile; 3] = [
-        Profile::Aes256Gcm,
-        Profile::Aes128Gcm,
-        Profile::Aes128CmSha1,
-    ];
+    pub const ALL: [Profile; 3] = [Profile::Aes256Gcm, Profile::Aes128Gcm, Profile::Aes128CmSha1];
 
     pub(crate) fn for_dtls(self) -> SrtpProtectionProfile {
         match self {
@@ -73,9 +69,8 @@ pub fn contexts(
     is_dtls_client: bool,
 ) -> anyhow::Result<(Sealer, Opener)> {
     let key_len = profile.for_srtp().key_len();
-    let (keys, salts) = material
-        .split_at_checked(2 * key_len)
-        .context("too little keying material")?;
+    let (keys, salts) =
+        material.split_at_checked(2 * key_len).context("too little keying material")?;
     let (client_key, server_key) = keys.split_at(key_len);
     let (client_salt, server_salt) = salts.split_at(salts.len() / 2);
     let [tx, rx] = match is_dtls_client {

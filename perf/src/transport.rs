@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use webrtc_util::marshal::{Marshal, Unmarshal};
 
 use crate::dtls::{Association, Handshake, Identity, Role};
-use crate::ice::{Agent, Remote};
+use crate::ice::{Agent, Datagram, Remote};
 use crate::srtp::{Opener, Profile, Sealer};
 
 /// When a handshake is given up.
@@ -42,10 +41,7 @@ impl Offer {
             .and_then(|candidates| candidates.iter().find(|one| one["protocol"] == "udp"))
             .context("no UDP candidate")?;
         let ip: std::net::IpAddr = text(&candidate["ip"], "no candidate ip")?.parse()?;
-        let port: u16 = candidate["port"]
-            .as_u64()
-            .context("no candidate port")?
-            .try_into()?;
+        let port: u16 = candidate["port"].as_u64().context("no candidate port")?.try_into()?;
         let ice = &response["iceParameters"];
         let fingerprint = response["dtlsParameters"]["fingerprints"]
             .as_array()
@@ -73,18 +69,29 @@ pub struct Config {
     pub profile: Profile,
 }
 
-/// Something that the server sent, opened.
+/// Something that the server sent.
 #[derive(Debug)]
-pub enum Received {
-    /// An RTP packet, with its size as a datagram.
-    Rtp(rtp::packet::Packet, usize),
+pub struct Received {
+    /// When it was taken from the socket.
+    pub at: Instant,
+    /// Its size as a datagram, in bytes.
+    pub size: usize,
+    /// What was in it.
+    pub content: Content,
+}
+
+/// What was sealed in a datagram.
+#[derive(Debug)]
+pub enum Content {
+    /// An RTP packet.
+    Rtp(rtp::packet::Packet),
     /// What one compound RTCP packet consisted of.
     Rtcp(Vec<RtcpPacket>),
 }
 
 /// The receiving end of a transport.
 pub struct Receiving {
-    datagrams: mpsc::Receiver<Bytes>,
+    datagrams: mpsc::Receiver<Datagram>,
     opener: Opener,
     refused: u64,
 }
@@ -93,9 +100,9 @@ impl Receiving {
     /// The next packet; `None` once the transport is dropped. What cannot be opened is skipped.
     pub async fn recv(&mut self) -> Option<Received> {
         loop {
-            let datagram = self.datagrams.recv().await?;
-            match self.open(&datagram) {
-                Ok(received) => return Some(received),
+            let Datagram { at, bytes } = self.datagrams.recv().await?;
+            match self.open(&bytes) {
+                Ok(content) => return Some(Received { at, size: bytes.len(), content }),
                 Err(_) => self.refused += 1,
             }
         }
@@ -106,15 +113,14 @@ impl Receiving {
         self.refused
     }
 
-    fn open(&mut self, datagram: &[u8]) -> anyhow::Result<Received> {
+    fn open(&mut self, datagram: &[u8]) -> anyhow::Result<Content> {
         // RFC 5761 §4: with RTCP on the same port, its packet types are 192 to 223.
         if matches!(datagram.get(1), Some(192..=223)) {
             let plain = self.opener.rtcp(datagram)?;
-            return Ok(Received::Rtcp(rtcp::packet::unmarshal(&mut &plain[..])?));
+            return Ok(Content::Rtcp(rtcp::packet::unmarshal(&mut &plain[..])?));
         }
         let plain = self.opener.rtp(datagram)?;
-        let packet = rtp::packet::Packet::unmarshal(&mut &plain[..])?;
-        Ok(Received::Rtp(packet, datagram.len()))
+        Ok(Content::Rtp(rtp::packet::Packet::unmarshal(&mut &plain[..])?))
     }
 }
 
@@ -140,22 +146,10 @@ impl Transport {
             remote_fingerprint: offer.fingerprint,
         };
         let handshake = handshake.run(Arc::clone(&agent), inbound.dtls);
-        let (association, sealer, opener) = timeout(HANDSHAKE_TIMEOUT, handshake)
-            .await
-            .context("DTLS takes too long")??;
-        let receiving = Receiving {
-            datagrams: inbound.media,
-            opener,
-            refused: 0,
-        };
-        Ok((
-            Self {
-                agent,
-                association,
-                sealer: Mutex::new(sealer),
-            },
-            receiving,
-        ))
+        let (association, sealer, opener) =
+            timeout(HANDSHAKE_TIMEOUT, handshake).await.context("DTLS takes too long")??;
+        let receiving = Receiving { datagrams: inbound.media, opener, refused: 0 };
+        Ok((Self { agent, association, sealer: Mutex::new(sealer) }, receiving))
     }
 
     /// Seals and sends an RTP packet; returns its size as a datagram.
