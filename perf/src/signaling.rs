@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -20,13 +22,16 @@ const COMMANDS_MAX: usize = 64;
 /// server sees a slow reader.
 const NOTIFICATIONS_MAX: usize = 1024;
 
+/// When a response is taken to be missing.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Reply = oneshot::Sender<Result<Value, SignalError>>;
 
 /// Why a request was not answered with success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignalError {
-    /// `errorCode` of the response; 0 when the connection ended before one came.
+    /// `errorCode` of the response; 0 when none came.
     pub code: u16,
     /// `errorReason` of the response.
     pub reason: String,
@@ -120,12 +125,16 @@ impl Signaling {
     /// Sends a request and waits for its response.
     ///
     /// # Errors
-    /// The server's error response, or code 0 when the connection ended first.
+    /// The server's error response, or code 0 when none came: the connection ended first, or ten
+    /// seconds went by.
     pub async fn request(&self, method: &str, data: Value) -> Result<Value, SignalError> {
         let (reply, response) = oneshot::channel();
         let command = Command::Request { method: method.into(), data, reply };
         self.commands.send(command).await.map_err(|_| SignalError::disconnected())?;
-        response.await.unwrap_or_else(|_| Err(SignalError::disconnected()))
+        match timeout(RESPONSE_TIMEOUT, response).await {
+            Ok(response) => response.unwrap_or_else(|_| Err(SignalError::disconnected())),
+            Err(_) => Err(SignalError { code: 0, reason: format!("no response to {method}") }),
+        }
     }
 
     /// Sends a notification. Lost without a word if the connection is closed.
