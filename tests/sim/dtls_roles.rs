@@ -134,7 +134,9 @@ fn a_hundred_handshakes_connect_over_a_network_that_loses_every_fifth_datagram()
         let mut links = everybody.iter().flat_map(|who| &world[*who].links);
         links.all(Link::is_live) && world.router.stats().dtls_connected == 100
     };
-    assert!(world.run_until(Duration::from_secs(30), all), "all connect");
+    let done = world.run_until(Duration::from_secs(30), all);
+    for who in &everybody { for l in &world[*who].links { if !l.is_live() || !done { println!("{} {} {:?} {} {:?}", world[*who].name, l.id, l.connected_at, l.dtls_over, world[*who].states.iter().filter(|s| s.0==l.id).collect::<Vec<_>>()); } } }
+    assert!(done, "all connect {}", world.router.stats().dtls_connected);
     let links = everybody.iter().flat_map(|who| &world[*who].links);
     let times = links.filter_map(|link| link.connected_at).map(|at| at.since(start));
     let worst = times.max().expect("a hundred");

@@ -66,14 +66,16 @@ fn audio_and_video_stay_on_the_sources_clock_whenever_they_were_enabled() {
     stream(&mut world, a, 2, false);
     world.enable(c, audio, RECEIVE).expect("enables");
     stream(&mut world, a, 3, false);
-    [audio, video].map(|sender| assert_in_sync(&world, c, sender));
+    assert_in_sync(&world, c, audio);
+    assert_in_sync(&world, c, video);
 
     world.stop(c, video).expect("stops");
     stream(&mut world, a, 2, true);
     world.play(c, video).expect("plays");
     world.forget_packets();
     stream(&mut world, a, 2, false);
-    [audio, video].map(|sender| assert_in_sync(&world, c, sender));
+    assert_in_sync(&world, c, audio);
+    assert_in_sync(&world, c, video);
 }
 
 #[test]

@@ -179,9 +179,10 @@ impl World {
         Ok(())
     }
 
-    /// Enables everything that it knows of.
+    /// Enables everything that it knows of and has not enabled yet.
     pub(crate) fn watch_all(&mut self, who: Who, transport: u32) {
-        let ids: Vec<u32> = self[who].knowledge().senders().into_keys().collect();
+        let mut ids: Vec<u32> = self[who].knowledge().senders().into_keys().collect();
+        ids.retain(|id| !self[who].watched.contains_key(id));
         for id in ids {
             self.enable(who, id, transport).expect("enables");
         }
