@@ -122,10 +122,12 @@ fn a_hundred_handshakes_connect_over_a_network_that_loses_every_fifth_datagram()
     world.net.conditions =
         Conditions { delay: Duration::from_millis(20), loss: 0.2, ..Conditions::default() };
     let everybody: Vec<Who> = (0..50).map(|i| world.member("room", &format!("p{i}"))).collect();
+    // One that states another role than it takes can lose all its hellos before the server begins.
+    let starts = Plan { states: Some("auto"), ..Plan::SEND };
     let waits = Plan { acts: Acts::Server, ..Plan::SEND };
     let start = world.now;
     for who in &everybody {
-        for (id, plan) in [(SEND, Plan::SEND), (RECEIVE, waits)] {
+        for (id, plan) in [(SEND, starts), (RECEIVE, waits)] {
             world.create_transport(*who, id, &plan).expect("a transport");
             world.start(*who, id);
         }
@@ -134,9 +136,7 @@ fn a_hundred_handshakes_connect_over_a_network_that_loses_every_fifth_datagram()
         let mut links = everybody.iter().flat_map(|who| &world[*who].links);
         links.all(Link::is_live) && world.router.stats().dtls_connected == 100
     };
-    let done = world.run_until(Duration::from_secs(30), all);
-    for who in &everybody { for l in &world[*who].links { if !l.is_live() || !done { println!("{} {} {:?} {} {:?}", world[*who].name, l.id, l.connected_at, l.dtls_over, world[*who].states.iter().filter(|s| s.0==l.id).collect::<Vec<_>>()); } } }
-    assert!(done, "all connect {}", world.router.stats().dtls_connected);
+    assert!(world.run_until(Duration::from_secs(30), all), "all connect");
     let links = everybody.iter().flat_map(|who| &world[*who].links);
     let times = links.filter_map(|link| link.connected_at).map(|at| at.since(start));
     let worst = times.max().expect("a hundred");

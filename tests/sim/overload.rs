@@ -26,7 +26,7 @@ fn a_full_arena_costs_packets_and_is_counted() {
 /// The server is to start the handshake, or to go on with it, and has no room to.
 #[test]
 fn handshakes_that_find_no_room_wait_for_it_and_do_not_stop_the_clock() {
-    for full_after in [Duration::from_millis(500), Duration::from_millis(1010)] {
+    for full_after in [Duration::from_millis(500), Duration::from_millis(1050)] {
         let mut world = World::new(2);
         world.net.conditions.delay = Duration::from_millis(20);
         let a = world.member("room", "a");
