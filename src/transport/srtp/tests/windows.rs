@@ -141,11 +141,7 @@ fn the_estimate_is_that_of_the_rfc_at_half_a_circle() {
         window.accept(SeqNo(highest));
         for away in [0x7FFF, 0x8000, 0x8001] {
             let seq = (highest as u16).wrapping_add(away);
-            assert_eq!(
-                window.estimate(seq).0,
-                rfc_estimate(highest, seq),
-                "{highest} {seq}"
-            );
+            assert_eq!(window.estimate(seq).0, rfc_estimate(highest, seq), "{highest} {seq}");
         }
     }
 }

@@ -1,0 +1,517 @@
+// The demo page: one room, a tile for each peer. All that is special to corinth is in client.js;
+// this file is forms, tiles and words.
+//
+// What tests rely on: `body[data-view]` is "lobby" or "call"; `#connection[data-state]`; tiles are
+// `[data-peer=NAME]`, our own with `data-self`, each with `data-audio` and `data-video` in "none",
+// "live", "paused" (by the one who sends), "stopped" (by us); `window.corinth`.
+
+import { ClosedError, CorinthError, FINAL_CLOSE, RequestError, Room } from './client.js';
+
+const $ = (id) => document.getElementById(id);
+const KINDS = ['audio', 'video'];
+const BUTTONS = { audio: $('microphone'), video: $('camera') };
+const DEVICES = { audio: 'microphone', video: 'camera' };
+/** Seconds before each attempt to come back after the connection was lost. */
+const REJOIN_AFTER = [1, 2, 4, 8, 15];
+
+/** @type {Room | null} */
+let room = null;
+/** Our camera and microphone, as far as there are. @type {MediaStream} */
+let devices = new MediaStream();
+/** By kind. @type {Partial<Record<'audio' | 'video', import('./client.js').LocalSource>>} */
+let sources = {};
+/** By peer name, our own first. @type {Map<string, Tile>} */
+const tiles = new Map();
+let rejoinTimer;
+
+window.corinth = {
+  get room() { return room; },
+  sendPc: () => room?.peerConnections.send ?? null,
+  recvPc: () => room?.peerConnections.recv ?? null,
+};
+
+// ---- Coming and going ---------------------------------------------------------------------------
+
+async function enter() {
+  const [roomId, peerName] = [$('room-name').value.trim(), $('peer-name').value.trim()];
+  if (!checkFilled($('room-name'), roomId, 'Please give the room a name.')) return;
+  if (!checkFilled($('peer-name'), peerName, 'Please tell your name.')) return;
+  complain('');
+  $('join').disabled = true;
+  $('join').textContent = 'Joining…';
+  try {
+    const problem = await openDevices();
+    await join(roomId, peerName);
+    if (problem) complain(problem);
+    remember(roomId, peerName);
+  } catch (error) {
+    closeDevices();
+    complain(await explain(error));
+  } finally {
+    $('join').disabled = false;
+    $('join').textContent = 'Join';
+  }
+}
+
+async function join(roomId, peerName) {
+  const joined = await Room.join({ roomId, peerName });
+  room = joined;
+  sources = {};
+  // Events of a room that is not ours any more come too late to matter.
+  const on = (type, handle) => joined.addEventListener(type, ({ detail }) => {
+    if (room === joined) handle(detail);
+  });
+  on('peerjoined', ({ peer }) => {
+    addTile(peer.name);
+    announce(`${peer.name} joined`);
+  });
+  on('peerleft', ({ peer }) => {
+    removeTile(peer.name);
+    announce(`${peer.name} left`);
+  });
+  on('senderadded', ({ sender }) => receive(sender));
+  on('senderclosed', ({ peer, sender }) => tiles.get(peer.name)?.remove(sender));
+  on('senderpaused', ({ peer }) => tiles.get(peer.name)?.update());
+  on('senderresumed', ({ peer }) => tiles.get(peer.name)?.update());
+  on('connectionstate', showConnection);
+  on('closed', closed);
+  on('error', async ({ error }) => complain(await explain(error)));
+
+  show('call');
+  clearNotice();
+  $('where').textContent = roomId;
+  document.title = `${roomId} · corinth`;
+  showConnection(joined.connection);
+  removeTiles();
+  addTile(peerName).showSelf(devices);
+  for (const peer of joined.peers.values()) {
+    addTile(peer.name);
+    for (const sender of peer.senders.values()) receive(sender);
+  }
+  await Promise.all(devices.getTracks().map((track) => send(track)));
+}
+
+async function send(track) {
+  const { kind } = track;
+  const sender = room;
+  try {
+    // What was off before the connection was lost comes back as it was.
+    const source = await sender.send(track, { paused: !track.enabled });
+    if (room !== sender) return;
+    sources[kind] = source;
+    track.onended = async () => {
+      complain(`The ${DEVICES[kind]} was disconnected.`);
+      delete sources[kind];
+      updateSelf();
+      await source.close();
+    };
+  } catch (error) {
+    if (room === sender) complain(`Your ${DEVICES[kind]} is not sent. ${await explain(error)}`);
+  }
+  updateSelf();
+}
+
+async function receive(sender) {
+  const tile = tiles.get(sender.peerName);
+  if (!tile?.take(sender)) return;
+  try {
+    const track = await room.receive(sender);
+    tile.play(track);
+  } catch (error) {
+    if (sender.closed) return;
+    complain(`${sender.kind} of ${sender.peerName} cannot be received. ${await explain(error)}`);
+  }
+}
+
+function closed({ code, reason }) {
+  const { roomId, peerName } = room;
+  if (code !== FINAL_CLOSE) {
+    rejoin(roomId, peerName, 0);
+    return;
+  }
+  room = null;
+  closeDevices();
+  removeTiles();
+  show('lobby');
+  document.title = 'corinth';
+  $('join').focus();
+  const words = {
+    left: '',
+    leave: '',
+    replaced: 'Someone joined this room under your name, perhaps you in another window.',
+  };
+  complain(words[reason] ?? `The call has ended: ${reason || 'the server closed it'}.`);
+}
+
+/** Tries to come back, a few times by itself and whenever the person says so. */
+function rejoin(roomId, peerName, attempt) {
+  clearTimeout(rejoinTimer);
+  const seconds = REJOIN_AFTER[attempt];
+  const lost = 'The connection to the server is lost.';
+  const again = async () => {
+    clearTimeout(rejoinTimer);
+    notice('Connecting again…');
+    setConnection('connecting');
+    try {
+      await join(roomId, peerName);
+      complain('');
+    } catch (error) {
+      complain(await explain(error));
+      setConnection('closed');
+      rejoin(roomId, peerName, attempt + 1);
+    }
+  };
+  if (seconds === undefined) {
+    notice(lost, again);
+  } else {
+    notice(`${lost} Trying again in ${seconds} s.`, again);
+    rejoinTimer = setTimeout(again, seconds * 1000);
+  }
+}
+
+function leave() {
+  clearTimeout(rejoinTimer);
+  if (room.connection.signaling === 'closed') closed({ code: FINAL_CLOSE, reason: 'left' });
+  else room.leave();
+}
+
+// ---- Camera and microphone ----------------------------------------------------------------------
+
+/** Opens what there is. Returns what a person should know, or undefined. */
+async function openDevices() {
+  closeDevices();
+  if (!navigator.mediaDevices) {
+    return 'Browsers give camera and microphone only to pages from https or localhost: '
+      + 'you see and hear the others, they do not see or hear you.';
+  }
+  try {
+    devices = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+    return undefined;
+  } catch (error) {
+    if (error.name === 'NotAllowedError') {
+      return 'Camera and microphone were refused: the others do not see or hear you. '
+        + 'Allow them beside the address of this page, then leave and join again.';
+    }
+  }
+  // One of the two is missing or in use: the other is better than none.
+  const missing = [];
+  for (const kind of KINDS) {
+    try {
+      const found = await navigator.mediaDevices.getUserMedia({ [kind]: true });
+      found.getTracks().forEach((track) => devices.addTrack(track));
+    } catch {
+      missing.push(DEVICES[kind]);
+    }
+  }
+  return missing.length === 0 ? undefined
+    : `No ${missing.join(' and no ')} could be opened: missing, or used by another program.`;
+}
+
+function closeDevices() {
+  for (const track of devices.getTracks()) track.stop();
+  devices = new MediaStream();
+  sources = {};
+  updateSelf();
+}
+
+async function toggleDevice(kind) {
+  const source = sources[kind];
+  BUTTONS[kind].disabled = true;
+  try {
+    const off = !source.paused;
+    source.track.enabled = !off;
+    await (off ? source.pause() : source.resume());
+  } catch (error) {
+    complain(await explain(error));
+  }
+  updateSelf();
+}
+
+/** Buttons and our own tile, after anything about our sources has changed. */
+function updateSelf() {
+  for (const kind of KINDS) {
+    BUTTONS[kind].disabled = !sources[kind];
+    BUTTONS[kind].setAttribute('aria-pressed', String(sources[kind]?.paused === false));
+  }
+  for (const tile of tiles.values()) if (tile.isSelf) tile.update();
+}
+
+// ---- Tiles --------------------------------------------------------------------------------------
+
+class Tile {
+  isSelf = false;
+  /** The first of each kind; a second camera of one peer has no place here. */
+  #senders = {};
+  #stream = new MediaStream();
+
+  constructor(name) {
+    this.name = name;
+    this.element = $('tile').content.firstElementChild.cloneNode(true);
+    this.element.dataset.peer = name;
+    this.find('.name').textContent = name;
+    this.find('.avatar').textContent = [...name][0].toUpperCase();
+    this.element.style.setProperty('--hue', hue(name));
+    this.video = this.find('video');
+    this.buttons = { audio: this.find('[data-action=mute]'), video: this.find('[data-action]') };
+    for (const kind of KINDS) {
+      this.buttons[kind].addEventListener('click', () => this.#toggle(kind));
+    }
+    this.update();
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  showSelf(stream) {
+    this.isSelf = true;
+    this.element.dataset.self = '';
+    this.find('.name').textContent = `${this.name} (you)`;
+    this.video.muted = true;
+    this.video.srcObject = stream;
+    this.update();
+  }
+
+  /** Whether the tile has a place for it. */
+  take(sender) {
+    if (this.#senders[sender.kind]) return false;
+    this.#senders[sender.kind] = sender;
+    return true;
+  }
+
+  play(track) {
+    this.#stream.addTrack(track);
+    this.video.srcObject = this.#stream;
+    this.start();
+    this.update();
+  }
+
+  /** Browsers may refuse to play sound before the person has clicked anything. */
+  start() {
+    this.video.play().catch((error) => {
+      if (error.name === 'NotAllowedError') $('hear').hidden = $('notice').hidden = false;
+    });
+  }
+
+  remove(sender) {
+    if (this.#senders[sender.kind] !== sender) return;
+    delete this.#senders[sender.kind];
+    if (sender.track) this.#stream.removeTrack(sender.track);
+    this.update();
+  }
+
+  async #toggle(kind) {
+    const sender = this.#senders[kind];
+    this.buttons[kind].disabled = true;
+    try {
+      await (sender.stopped ? sender.play() : sender.stop());
+    } catch (error) {
+      if (!sender.closed) complain(await explain(error));
+    }
+    this.update();
+  }
+
+  update() {
+    const states = Object.fromEntries(KINDS.map((kind) => [kind, this.#state(kind)]));
+    Object.assign(this.element.dataset, states);
+    this.find('.state').textContent = describe(states, this.isSelf);
+    for (const kind of KINDS) {
+      const sender = this.#senders[kind];
+      this.buttons[kind].disabled = !sender?.track;
+      this.buttons[kind].setAttribute('aria-pressed', String(sender?.stopped === true));
+      const label = { audio: `Mute ${this.name}`, video: `Stop video of ${this.name}` }[kind];
+      this.buttons[kind].setAttribute('aria-label', label);
+    }
+  }
+
+  #state(kind) {
+    if (this.isSelf) {
+      const source = sources[kind];
+      if (!source) return 'none';
+      return source.paused ? 'paused' : 'live';
+    }
+    const sender = this.#senders[kind];
+    if (!sender?.track) return 'none';
+    if (sender.paused) return 'paused';
+    return sender.stopped ? 'stopped' : 'live';
+  }
+}
+
+function describe({ audio, video }, isSelf) {
+  const off = isSelf ? 'off' : 'paused';
+  const words = {
+    audio: { none: 'no microphone', paused: `microphone ${off}`, stopped: 'muted by you' },
+    video: { none: 'no camera', paused: `camera ${off}`, stopped: 'video stopped by you' },
+  };
+  if (audio === 'none' && video === 'none') return isSelf ? 'only watching' : '';
+  return [words.audio[audio], words.video[video]].filter(Boolean).join(', ');
+}
+
+function addTile(name) {
+  removeTile(name);
+  const tile = new Tile(name);
+  tiles.set(name, tile);
+  $('tiles').append(tile.element);
+  arrange();
+  return tile;
+}
+
+function removeTile(name) {
+  tiles.get(name)?.element.remove();
+  tiles.delete(name);
+  arrange();
+}
+
+function removeTiles() {
+  for (const name of [...tiles.keys()]) removeTile(name);
+}
+
+/** As many columns as make the tiles largest, for pictures of 4 to 3. */
+function arrange() {
+  const { clientWidth: width, clientHeight: height } = $('tiles');
+  const count = tiles.size;
+  let best = { columns: 1, size: 0 };
+  for (let columns = 1; columns <= count; columns++) {
+    const size = Math.min(width / columns, (height / Math.ceil(count / columns)) * (4 / 3));
+    if (size > best.size) best = { columns, size };
+  }
+  $('tiles').style.setProperty('--columns', best.columns);
+}
+
+/** A colour that stays with the name. */
+function hue(name) {
+  return [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
+}
+
+// ---- Words --------------------------------------------------------------------------------------
+
+const STATE_WORDS = {
+  connecting: 'Connecting', connected: 'Connected', disconnected: 'Interrupted', failed: 'No media',
+  closed: 'Not connected',
+};
+
+function showConnection({ overall }) {
+  setConnection(overall);
+  if (overall === 'failed') {
+    const { roomId, peerName } = room;
+    notice('Sound and pictures do not get through. A firewall may be blocking UDP.', () => {
+      const before = room;
+      room = null;
+      before.leave();
+      rejoin(roomId, peerName, 0);
+    });
+  } else if (overall === 'connected') {
+    clearNotice();
+  }
+}
+
+function setConnection(state) {
+  $('connection').dataset.state = state;
+  $('connection').textContent = STATE_WORDS[state];
+}
+
+async function explain(error) {
+  if (error instanceof RequestError) {
+    switch (error.code) {
+      case 415: return `The server does not forward this codec (${error.message}).`;
+      case 429: return `The server's limit is reached: ${error.message}.`;
+      case 503: return 'The server takes no new calls at the moment. Please try again later.';
+      default: return `The server refused: ${error.message}.`;
+    }
+  }
+  if (error instanceof ClosedError && error.code === 'unreachable') {
+    const there = await fetch('./', { method: 'HEAD', cache: 'no-store' }).catch(() => null);
+    return there
+      ? 'The server refused the connection. The room may be full.'
+      : 'The server cannot be reached. It may be down, or your network is.';
+  }
+  return error instanceof CorinthError ? error.message : `Something went wrong: ${error.message}`;
+}
+
+function complain(text) {
+  $('error').textContent = text;
+}
+
+function announce(text) {
+  $('announcer').textContent = text;
+}
+
+/** A line above the tiles; with `again`, also a button that does it. */
+function notice(text, again) {
+  $('notice').hidden = false;
+  $('notice-text').textContent = text;
+  $('rejoin').hidden = !again;
+  $('rejoin').onclick = again;
+}
+
+function clearNotice() {
+  $('notice').hidden = $('hear').hidden;
+  $('notice-text').textContent = '';
+  $('rejoin').hidden = true;
+}
+
+function checkFilled(input, value, message) {
+  input.setAttribute('aria-invalid', String(value === ''));
+  if (value !== '') return true;
+  complain(message);
+  input.focus();
+  return false;
+}
+
+function show(view) {
+  document.body.dataset.view = view;
+  arrange();
+}
+
+// ---- What is remembered -------------------------------------------------------------------------
+
+function remember(roomId, peerName) {
+  history.replaceState(null, '', `?${new URLSearchParams({ room: roomId })}`);
+  try {
+    localStorage.setItem('corinth', JSON.stringify({ room: roomId, name: peerName }));
+  } catch {
+    // Storage is switched off: then it is asked again.
+  }
+}
+
+function recall() {
+  let remembered = {};
+  try {
+    remembered = JSON.parse(localStorage.getItem('corinth')) ?? {};
+  } catch {
+    // Nothing was kept, or it cannot be read.
+  }
+  const query = new URLSearchParams(location.search);
+  const random = `room-${Math.random().toString(36).slice(2, 6)}`;
+  $('room-name').value = query.get('room') ?? remembered.room ?? random;
+  $('peer-name').value = query.get('name') ?? remembered.name ?? '';
+}
+
+async function copyInvite() {
+  const link = new URL(`?${new URLSearchParams({ room: room.roomId })}`, location.href).href;
+  try {
+    await navigator.clipboard.writeText(link);
+    $('invite').textContent = 'Link copied';
+    setTimeout(() => { $('invite').textContent = 'Copy invite link'; }, 2000);
+  } catch {
+    notice(`Invite with this link: ${link}`);
+  }
+}
+
+// ---- Start --------------------------------------------------------------------------------------
+
+recall();
+$('join-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  enter();
+});
+$('leave').addEventListener('click', leave);
+$('invite').addEventListener('click', copyInvite);
+for (const kind of KINDS) BUTTONS[kind].addEventListener('click', () => toggleDevice(kind));
+$('hear').addEventListener('click', () => {
+  $('hear').hidden = true;
+  clearNotice();
+  for (const tile of tiles.values()) tile.start();
+});
+new ResizeObserver(arrange).observe($('tiles'));
+($('peer-name').value ? $('join') : $('peer-name')).focus();
