@@ -123,7 +123,8 @@ fn in_every_order(steps: &[Step]) {
             steps[*step](&mut scene);
             scene.check();
         }
-        for who in scene.world.everybody().filter(|who| !scene.world[*who].gone).collect::<Vec<_>>() {
+        for who in scene.world.everybody().filter(|who| !scene.world[*who].gone).collect::<Vec<_>>()
+        {
             scene.world.drop_connection(who);
         }
         let stats = scene.world.router.stats();
@@ -138,7 +139,7 @@ fn permutations(order: &mut [usize], len: usize, visit: &mut impl FnMut(&[usize]
     }
     for i in 0..len {
         permutations(order, len - 1, visit);
-        order.swap(if len % 2 == 0 { i } else { 0 }, len - 1);
+        order.swap(if len.is_multiple_of(2) { i } else { 0 }, len - 1);
     }
 }
 

@@ -284,9 +284,10 @@ impl Storm {
 
     fn send_media(&mut self, who: Who) {
         let client = &self.world[who];
-        let sources = client.sources.iter().filter(|(_, source)| {
-            client.link(source.transport).is_some_and(|link| link.is_live())
-        });
+        let sources = client
+            .sources
+            .iter()
+            .filter(|(_, source)| client.link(source.transport).is_some_and(|link| link.is_live()));
         let ids: Vec<u32> = sources.map(|(id, _)| *id).collect();
         let Some(id) = self.rng.choice(ids) else { return };
         let picture = if self.rng.bool() { Picture::Key } else { Picture::Delta };

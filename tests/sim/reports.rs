@@ -142,7 +142,7 @@ fn a_source_is_told_what_was_lost_and_when_its_clock_came() {
     assert_eq!((block.fraction_lost, block.lost), (64, 10), "10 of 40");
     assert_eq!(u64::from(block.highest_seq), world[a].sources[&VIDEO].seq - 1);
     assert_eq!(block.last_sr, (ntp(told_at) >> 16) as u32);
-    let delay = u128::from(block.delay_since_last_sr) * 1_000_000 >> 16;
+    let delay = (u128::from(block.delay_since_last_sr) * 1_000_000) >> 16;
     assert!(at.since(told_at).as_micros().abs_diff(delay) < 100, "in 65536ths of a second");
 }
 

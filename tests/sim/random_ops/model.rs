@@ -83,9 +83,7 @@ impl Model<'_> {
 
     /// `enableSender`, and the transport that it will be sent on.
     pub(crate) fn enable(&self, id: u32, named: Option<u32>) -> (Codes, Option<u32>) {
-        let is = |direction| {
-            move |link: &Link| link.plan.direction == Some(direction)
-        };
+        let is = |direction| move |link: &Link| link.plan.direction == Some(direction);
         let (sends, receives) = (is("send"), is("recv"));
         let carries = |link: &Link| self.0.sources.values().any(|it| it.transport == link.id);
         let mut open: Vec<&Link> = self.0.links.iter().filter(|link| !link.closed).collect();
@@ -95,9 +93,8 @@ impl Model<'_> {
             Some(named) => named,
             None => {
                 open.retain(|link| !sends(link));
-                let newest = |rule: &dyn Fn(&Link) -> bool| {
-                    open.iter().find(|link| rule(link)).copied()
-                };
+                let newest =
+                    |rule: &dyn Fn(&Link) -> bool| open.iter().find(|link| rule(link)).copied();
                 newest(&receives)
                     .or_else(|| newest(&|link| link.plan.answers))
                     .or_else(|| newest(&|link| !carries(link)))

@@ -98,7 +98,9 @@ impl World {
                 if self[who].link(source.transport).is_some_and(Link::is_live) {
                     sent.push((who, *receiver));
                     let viewers = self.members(&self[who].room);
-                    due.extend(viewers.filter(|v| self.gets(*v, source.tag)).map(|v| (v, source.tag)));
+                    due.extend(
+                        viewers.filter(|v| self.gets(*v, source.tag)).map(|v| (v, source.tag)),
+                    );
                 }
             }
         }

@@ -51,12 +51,7 @@ impl World {
     }
 
     /// Makes a transport; its checks do not start yet.
-    pub(crate) fn create_transport(
-        &mut self,
-        who: Who,
-        id: u32,
-        plan: &Plan,
-    ) -> Result<(), u16> {
+    pub(crate) fn create_transport(&mut self, who: Who, id: u32, plan: &Plan) -> Result<(), u16> {
         let mut data = json!({"id": id, "options": {}});
         data["direction"] = json!(plan.direction);
         if !plan.answers {
@@ -127,12 +122,7 @@ impl World {
     }
 
     /// `createReceiver` for a source.
-    pub(crate) fn create_receiver(
-        &mut self,
-        who: Who,
-        id: u32,
-        source: Source,
-    ) -> Result<(), u16> {
+    pub(crate) fn create_receiver(&mut self, who: Who, id: u32, source: Source) -> Result<(), u16> {
         let data = json!({
             "id": id, "kind": source.kind, "transportId": source.transport,
             "rtpParameters": source.rtp_parameters(), "paused": source.paused,
