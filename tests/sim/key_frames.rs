@@ -166,6 +166,25 @@ fn what_the_network_lost_stays_a_gap_over_the_roll_over_too() {
     assert!(received[0].seq < 1 << 15, "far from a roll-over of its own");
 }
 
+/// As a browser does after `replaceTrack` or a restart of its encoder: no new Receiver, new numbers.
+#[test]
+fn a_source_that_goes_on_under_another_ssrc_is_one_stream_to_its_viewers() {
+    use Picture::{Delta, Key};
+    let (mut world, [a, b], video) = scene(9);
+    pictures(&mut world, a, &[Key, Delta, Delta, Delta, Delta, Delta]);
+    let source = world.source(a, VIDEO);
+    (source.ssrc, source.seq) = (source.ssrc ^ 0xffff, 60_000);
+    source.timestamp_base = source.timestamp_base.wrapping_add(0x1234_5678);
+    pictures(&mut world, a, &[Delta, Key, Delta]);
+    let received = world.received(b, video);
+    assert_eq!(steps(&received), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(counters(&received), [0, 1, 2, 3, 4, 5, 7, 8]);
+    let elapsed = received[6].timestamp.wrapping_sub(received[5].timestamp);
+    assert!(elapsed.abs_diff(2 * 9_000) <= 9, "two pictures later: {elapsed}");
+    let asked = world.key_frame_requests(a, VIDEO);
+    assert_eq!(asked, [received[5].at + STEP], "under its new SSRC, at its first packet");
+}
+
 #[test]
 fn a_source_that_could_not_be_asked_is_asked_as_soon_as_it_can_be() {
     let (mut world, [a, b], _) = scene(8);

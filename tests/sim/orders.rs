@@ -151,6 +151,7 @@ fn sources_transports_and_peers_end_in_every_order() {
         |scene| scene.close_transport(scene.b, RECEIVE),
         |scene| scene.leave(scene.a),
         |scene| scene.b = scene.replace(scene.b),
+        |scene| scene.vanish(scene.c),
     ]);
 }
 
@@ -161,7 +162,8 @@ fn pausing_stopping_and_closing_in_every_order() {
         |scene| scene.resume(scene.a, VIDEO),
         |scene| scene.set_playing(scene.b, false),
         |scene| scene.set_playing(scene.b, true),
-        |scene| scene.close_transport(scene.a, SEND),
+        |scene| scene.close_transport(scene.b, RECEIVE),
+        |scene| scene.close_receiver(scene.a, VIDEO),
     ]);
 }
 
