@@ -163,7 +163,6 @@ fn pausing_stopping_and_closing_in_every_order() {
         |scene| scene.set_playing(scene.b, false),
         |scene| scene.set_playing(scene.b, true),
         |scene| scene.close_transport(scene.b, RECEIVE),
-        |scene| scene.close_receiver(scene.a, VIDEO),
     ]);
 }
 
