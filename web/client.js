@@ -227,14 +227,14 @@ export class Room extends EventTarget {
   }
 }
 
-/** The worst first. */
+/** The worst first. @type {State[]} */
 const STATES = ['closed', 'failed', 'disconnected', 'connecting'];
 
 /** Something that another peer sends, and the server offers to us. */
 export class RemoteSender {
   #signaling;
 
-  /** @private Rooms make them. */
+  /** @internal Rooms make them. */
   constructor(signaling, peerName, { id, kind, rtpParameters, paused, appData }) {
     this.#signaling = signaling;
     /** @type {number} */ this.id = id;
@@ -272,7 +272,7 @@ export class LocalSource {
   #close;
   #queue = new Queue();
 
-  /** @private Rooms make them. */
+  /** @internal Rooms make them. */
   constructor({ signaling, rtcSender, close, id, track, codec, paused, appData }) {
     this.#signaling = signaling;
     this.#rtcSender = rtcSender;
@@ -351,7 +351,9 @@ class Transport {
   closed = false;
   #queue = new Queue();
   #lost = false;
+  /** @type {Promise<never>} */
   #ended;
+  /** @type {(error: Error) => void} */
   #end;
 
   constructor(link) {
@@ -360,7 +362,13 @@ class Transport {
     this.#ended.catch(() => {});
   }
 
-  /** In turn; what a closed RTCPeerConnection would never settle ends with the room. */
+  /**
+   * In turn; what a closed RTCPeerConnection would never settle ends with the room.
+   *
+   * @template T
+   * @param {() => Promise<T>} task
+   * @returns {Promise<T>}
+   */
   run(task) {
     return this.#queue.run(() => Promise.race([task(), this.#ended]));
   }
@@ -645,8 +653,14 @@ const GONE = 'The other side has stopped sending this.';
 
 /** One task after another; a failed one does not stop those behind it. */
 class Queue {
+  /** @type {Promise<any>} */
   #tail = Promise.resolve();
 
+  /**
+   * @template T
+   * @param {() => T | Promise<T>} task
+   * @returns {Promise<T>}
+   */
   run(task) {
     const result = this.#tail.then(task);
     this.#tail = result.catch(() => {});
@@ -655,6 +669,7 @@ class Queue {
 }
 
 function deferred() {
+  /** @type {{ resolve: Function, reject: Function }} */
   let settle;
   const promise = new Promise((resolve, reject) => { settle = { resolve, reject }; });
   return { promise, ...settle };
