@@ -217,7 +217,7 @@ impl Association {
         self.ids.merge(source).map(|_| ())
     }
 
-    /// Sends under `ssrc` from now on. If the client took it meanwhile, it is no longer heard there.
+    /// Sends under `ssrc` from now on. A client that took it meanwhile is not heard under it.
     pub(super) fn add_sender(&mut self, ssrc: Ssrc, receiver: ReceiverKey, sender: SenderKey) {
         self.senders.insert(ssrc, (receiver, sender));
         if let Some(stream) = self.streams.get_mut(&ssrc) {

@@ -180,7 +180,9 @@ impl Client {
             return; // it was under way when the transport closed
         }
         let (packets, reports, id) = (link.rtp.len(), link.rtcp.len(), link.id);
+        let repeated = link.repeated;
         link.handle_datagram(now, to, datagram);
+        assert!(!perfect || link.repeated == repeated, "a number was used twice under one key");
         let packet = link.rtp.get(packets).cloned();
         let reports: Vec<_> = link.rtcp[reports..].iter().map(|(_, it)| it.clone()).collect();
         if perfect && let Some(packet) = packet {

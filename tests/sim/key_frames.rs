@@ -166,7 +166,7 @@ fn what_the_network_lost_stays_a_gap_over_the_roll_over_too() {
     assert!(received[0].seq < 1 << 15, "far from a roll-over of its own");
 }
 
-/// As a browser does after `replaceTrack` or a restart of its encoder: no new Receiver, new numbers.
+/// As after a restart of its encoder: the Receiver is the same, all its numbers are new.
 #[test]
 fn a_source_that_goes_on_under_another_ssrc_is_one_stream_to_its_viewers() {
     use Picture::{Delta, Key};

@@ -105,6 +105,8 @@ pub(crate) struct Link {
     outgoing: Vec<(SocketAddr, Vec<u8>)>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) rtp: Vec<RtpIn>,
+    /// Authentic packets whose number had come before.
+    pub(crate) repeated: u32,
     pub(crate) rtcp: Vec<(Timestamp, Rtcp)>,
 }
 
@@ -144,6 +146,7 @@ impl Link {
             outgoing: Vec::new(),
             answers: Vec::new(),
             rtp: Vec::new(),
+            repeated: 0,
             rtcp: Vec::new(),
         }
     }
@@ -235,7 +238,8 @@ impl Link {
         let keys = self.keys.as_mut().expect("nothing is sent before there are keys");
         let len = keys.rx.open_rtp(packet, header_len, Ssrc(ssrc), seq).expect("authentic");
         if window.check(seq).is_err() {
-            return; // the network's own duplicate: its bytes authenticated, its number is used
+            self.repeated += 1;
+            return;
         }
         window.accept(seq);
         let label = Label::read(&packet[header_len..len]);

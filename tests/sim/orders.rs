@@ -1,5 +1,5 @@
-//! Whatever closes, in whatever order: everybody knows what is true, hears of each change once, gets
-//! exactly the media that he watches, and a BYE for what ended.
+//! Whatever closes, in whatever order: everybody knows what is true, hears of each change once,
+//! gets exactly the media that he watches, and a BYE for what ended.
 
 use corinth::sfu::CloseReason;
 use serde_json::json;

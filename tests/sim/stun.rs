@@ -125,7 +125,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
-/// RFC 5769 §2.1: the sample request's fingerprint, so that the clients' own code is held too.
+/// The check value that CRC-32 is known by: the clients' own code is held too.
 #[test]
 fn crc_of_the_well_known_text() {
     assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
