@@ -46,6 +46,7 @@ async function enter() {
     await join(roomId, peerName);
     if (problem) complain(problem);
     remember(roomId, peerName);
+    $('call').focus();
   } catch (error) {
     closeDevices();
     complain(await explain(error));

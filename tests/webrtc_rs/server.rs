@@ -1,0 +1,74 @@
+//! The server under test: the binary that users run, on free ports of loopback.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A running server with two shards; killed when dropped.
+pub(crate) struct Server {
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) url: String,
+    _child: Child,
+}
+
+impl Server {
+    /// Starts one and waits until it says where it is.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_corinth"))
+            .args(["--http", "127.0.0.1:0", "--media-port", "0", "--shards", "2"])
+            .args(["--media-address", "127.0.0.1", "--log", "warn"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+        let url = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some((_, url)) = line.split_once("corinth: open ") {
+                    return Ok(url.trim().to_owned());
+                }
+            }
+            bail!("it ended without saying where it serves")
+        };
+        let url = timeout(START_TIMEOUT, url).await.context("it does not start")??;
+        // Nobody reads on, and a full pipe must not stop it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self { url, _child: child })
+    }
+
+    /// What all shards together have counted as `name` (`GET /stats`).
+    pub(crate) async fn count(&self, name: &str) -> anyhow::Result<u64> {
+        self.sum(|shard| shard[name].as_u64().with_context(|| format!("no {name}"))).await
+    }
+
+    /// What all shards together have dropped for `reason`; a reason that never occurred is not
+    /// listed.
+    pub(crate) async fn drops(&self, reason: &str) -> anyhow::Result<u64> {
+        self.sum(|shard| Ok(shard["drops"][reason].as_u64().unwrap_or(0))).await
+    }
+
+    async fn sum(&self, of: impl Fn(&Value) -> anyhow::Result<u64>) -> anyhow::Result<u64> {
+        let stats = self.get("/stats").await?;
+        stats["shards"].as_array().context("no shards")?.iter().map(of).sum()
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let authority = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(authority).await?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        let (_, body) = response.split_once("\r\n\r\n").context("no body")?;
+        Ok(serde_json::from_str(body)?)
+    }
+}
