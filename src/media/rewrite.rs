@@ -23,8 +23,8 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
-    /// Nothing sent yet. The first number is below 2^15, so that a client that guesses the roll-over
-    /// counter from a reordered beginning guesses right (RFC 3711 §3.3.1).
+    /// Nothing sent yet. The first number is below 2^15, so that a client that guesses the
+    /// roll-over counter from a reordered beginning guesses right (RFC 3711 §3.3.1).
     pub fn new(rng: &mut fastrand::Rng) -> Self {
         Self {
             seq_offset: 0,

@@ -102,8 +102,8 @@ impl Association {
         }
     }
 
-    /// Steps 3 and 4 for RTP: finds the stream, opens the packet in place, and only then learns from
-    /// it. The plain packet's length, its extended number and whose it is.
+    /// Steps 3 and 4 for RTP: finds the stream, opens the packet in place, and only then learns
+    /// from it. The plain packet's length, its extended number and whose it is.
     pub(super) fn open_rtp(
         &mut self,
         now: Timestamp,

@@ -203,6 +203,9 @@ impl Dtls {
     /// One datagram of DTLS records.
     pub fn handle_datagram(&mut self, now: Timestamp, datagram: &[u8]) {
         self.handle_timeout(now);
+        if !self.handshake_done && is_plaintext_alert(datagram) {
+            return;
+        }
         if !self.over && self.engine.handle_packet(datagram).is_err() {
             self.fail(DtlsFailure::Handshake);
         }
@@ -308,6 +311,14 @@ fn srtp_profile(profile: dimpl::SrtpProfile) -> Option<SrtpProfile> {
         dimpl::SrtpProfile::AES128_CM_SHA1_80 => Some(SrtpProfile::Aes128CmSha1_80),
         _ => None,
     }
+}
+
+/// An alert of epoch 0 is authenticated by nothing: anybody who can forge an address could end a
+/// handshake with it. A peer that means it falls silent too, and the handshake runs out of time.
+fn is_plaintext_alert(datagram: &[u8]) -> bool {
+    const ALERT: u8 = 21;
+    // RFC 6347 §4.1: type, version, epoch.
+    matches!(datagram, [ALERT, _, _, 0, 0, ..])
 }
 
 /// RFC 5764 §4.2: client key, server key, client salt, server salt.

@@ -176,8 +176,8 @@ impl Transport {
     }
 
     /// Clients that say `server` may still start the handshake themselves (PROTOCOL section 5), and
-    /// a ClientHello that crosses ours kills theirs: wait for it, from the first check or, where the
-    /// role came later than that, from there.
+    /// a ClientHello that crosses ours kills theirs: wait for it, from the first check or, where
+    /// the role came later than that, from there.
     fn role_deadline(&self) -> Option<Timestamp> {
         if self.dtls_state != DtlsState::New {
             return None;

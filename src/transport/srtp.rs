@@ -161,8 +161,8 @@ impl SrtpRx {
     }
 
     /// Authenticates and decrypts the RTP packet `buf` in place and returns the length of the plain
-    /// one. `header_len` as in [`SrtpTx::seal_rtp`]; `index` is what [`RtpWindow::estimate`] made of
-    /// its sequence number. Replay is the caller's check (before), and so is
+    /// one. `header_len` as in [`SrtpTx::seal_rtp`]; `index` is what [`RtpWindow::estimate`] made
+    /// of its sequence number. Replay is the caller's check (before), and so is
     /// [`RtpWindow::accept`] (after success only).
     pub fn open_rtp(
         &self,

@@ -1,5 +1,5 @@
-//! A transport against a client made of the same engine: who starts, what is waited for, and that no
-//! keys exist before the fingerprint matched. Virtual time; no sockets.
+//! A transport against a client made of the same engine: who starts, what is waited for, and that
+//! no keys exist before the fingerprint matched. Virtual time; no sockets.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -34,7 +34,7 @@ impl fmt::Display for Pt {
     }
 }
 
-/// Longest mid or rid that is looked at: what a one-byte extension element can hold (RFC 8285 §4.2).
+/// Longest mid or rid that is looked at: what a one-byte element can hold (RFC 8285 §4.2).
 const TEXT_MAX: usize = 16;
 
 macro_rules! short_text {

@@ -1,4 +1,5 @@
-//! Time as the core sees it: a number that the driver passes in. Nothing below `shard` reads a clock.
+//! Time as the core sees it: a number that the driver passes in. Nothing below `shard` reads a
+//! clock.
 
 use std::num::NonZeroU64;
 use std::ops::Add;

@@ -1,5 +1,5 @@
-//! Nothing is allocated where anybody could make us allocate without end: not for a datagram that is
-//! dropped, not for a packet that is forwarded.
+//! Nothing is allocated where anybody could make us allocate without end: not for a datagram that
+//! is dropped, not for a packet that is forwarded.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

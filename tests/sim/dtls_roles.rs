@@ -171,7 +171,7 @@ fn plaintext_alerts_from_somebody_else_do_not_end_a_connection() {
 }
 
 #[test]
-fn a_plaintext_goodbye_from_somebody_else_does_not_end_a_handshake() {
+fn plaintext_alerts_from_somebody_else_do_not_end_a_handshake() {
     let mut world = World::new(10);
     let a = world.member("room", "a");
     world.net.conditions.delay = Duration::from_millis(10);
@@ -179,7 +179,9 @@ fn a_plaintext_goodbye_from_somebody_else_does_not_end_a_handshake() {
     let path = path_from(world.link(a, SEND).address);
     world.start(a, SEND);
     for number in 0..20 {
-        let mut alert = vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 1, number, 0, 2, 1, 0];
+        // A goodbye, or a failed handshake.
+        let (level, description) = if number % 2 == 0 { (1, 0) } else { (2, 40) };
+        let mut alert = vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 1, number, 0, 2, level, description];
         world.datagram(path, &mut alert);
         world.run_for(Duration::from_millis(3));
         assert!(world[a].link(SEND).is_some(), "alert {number}");
