@@ -39,7 +39,9 @@
 //!
 //! At each step the packet goes on or ends in one counted [`types::DropReason`].
 
+pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod http;
 pub mod media;
 pub mod net;

@@ -1,6 +1,12 @@
 //! The `corinth` program.
 
+use std::process::ExitCode;
+
+use clap::Parser;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> ExitCode {
+    corinth::cli::run(&corinth::cli::Args::parse())
+}

@@ -1,1 +1,28 @@
-//! L4 HTTP.
+//! L4: HTTP/1.1, as little of it as the server needs: the head of one request, one answer, and the
+//! connection is closed or becomes a WebSocket (RFC 9112). Called by the accept loop of a shard.
+//!
+//! Bounds: a head has [`HEAD_MAX`] bytes, [`HEADERS_MAX`] fields and [`HEAD_TIME`] to arrive; no
+//! request has a body that would be read.
+
+mod assets;
+mod request;
+mod response;
+pub mod server;
+pub mod stats;
+mod upgrade;
+
+pub use assets::asset;
+pub use request::{BadRequest, Request};
+pub use response::Response;
+pub use upgrade::Upgrade;
+
+use std::time::Duration;
+
+/// Largest head of a request, in bytes.
+pub const HEAD_MAX: usize = 16 * 1024;
+
+/// Most header fields of a request.
+pub const HEADERS_MAX: usize = 64;
+
+/// How long a client may take to send the head, and again to take the answer.
+pub const HEAD_TIME: Duration = Duration::from_secs(10);

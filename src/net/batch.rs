@@ -35,6 +35,9 @@ pub struct Datagram<'a> {
 }
 
 impl RxBatch {
+    /// Datagrams that fit into one batch.
+    pub const CAPACITY: usize = BATCH;
+
     /// An empty batch.
     #[expect(clippy::new_without_default, reason = "100 KB should not come about by derive")]
     pub fn new() -> Self {

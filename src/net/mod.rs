@@ -5,11 +5,17 @@
 //! allocates once it is built. Kernel calls live in `sys`, the only place with `unsafe`.
 //! `docs/internals/net.md` explains the socket's options and what becomes of errors.
 
+mod adopt;
 mod batch;
 mod interfaces;
+mod linger;
+mod probe;
 mod sys;
 mod udp;
 
+pub use adopt::{adopt_listener, adopt_pair, adopt_stream, duplicate_stream, watch};
 pub use batch::{Datagram, FlushReport, RxBatch, TxArena};
 pub use interfaces::host_addresses;
+pub use linger::{LINGER_MAX, linger};
+pub use probe::probe_io_uring;
 pub use udp::{MediaSocket, SocketOptions};

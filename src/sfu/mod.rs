@@ -19,5 +19,6 @@ mod sender;
 mod signaling;
 mod timers;
 
+pub use crate::transport::dtls::Identity;
 pub use outbox::{CloseReason, Outbox};
 pub use router::{Candidate, Router, RouterConfig};

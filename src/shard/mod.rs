@@ -1,1 +1,19 @@
-//! L5 the only glue.
+//! L5, the only glue: pinned glommio executors, one a core, each with its Router, its media
+//! sockets and its WebSockets. `docs/internals/shard.md` draws it.
+//!
+//! - `serve`: the server as a whole; `host`: what it needs of its host.
+//! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
+//! - `media`, `accept`: its tasks. `mailbox`: how it talks to the other shards.
+//! - `clock`: the only reader of the time.
+
+mod accept;
+mod clock;
+mod host;
+mod mailbox;
+mod media;
+mod outbox;
+mod run;
+mod serve;
+mod state;
+
+pub use serve::{Running, serve};

@@ -9,6 +9,8 @@ pub struct ShardStats {
     pub rx_datagrams: u64,
     /// Bytes of them.
     pub rx_bytes: u64,
+    /// Datagrams lost because a media socket's receive queue was full; the kernel counts them.
+    pub rx_overflow: u64,
     /// Datagrams handed to the kernel.
     pub tx_datagrams: u64,
     /// Bytes of them.
@@ -27,6 +29,8 @@ pub struct ShardStats {
     pub peers: u64,
     /// Transports now.
     pub transports: u64,
+    /// Rooms, of any shard, that this shard's part of the directory has an entry for now.
+    pub directory_rooms: u64,
     drops: [u64; DROP_REASONS],
 }
 
@@ -35,6 +39,7 @@ impl Default for ShardStats {
         Self {
             rx_datagrams: 0,
             rx_bytes: 0,
+            rx_overflow: 0,
             tx_datagrams: 0,
             tx_bytes: 0,
             rtp_received: 0,
@@ -44,6 +49,7 @@ impl Default for ShardStats {
             rooms: 0,
             peers: 0,
             transports: 0,
+            directory_rooms: 0,
             drops: [0; DROP_REASONS],
         }
     }
@@ -53,6 +59,11 @@ impl ShardStats {
     /// Counts one drop.
     pub fn drop(&mut self, reason: DropReason) {
         self.drops[reason as usize] += 1;
+    }
+
+    /// Counts several drops for the same reason.
+    pub fn drop_many(&mut self, reason: DropReason, count: u64) {
+        self.drops[reason as usize] += count;
     }
 
     /// How often `reason` occurred.

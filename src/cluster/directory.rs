@@ -1,0 +1,153 @@
+//! The directory of rooms, cut in as many parts as there are shards: the part of shard
+//! [`home`]`(room)` knows where that room lives. Sans-IO; the shard that holds the part calls it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasher;
+
+use foldhash::fast::{FixedState, RandomState};
+
+use crate::types::ShardId;
+
+/// The shard whose directory has the entry of `room`; the same on every shard of a process.
+pub fn home(room: &str, shards: usize, seed: u64) -> ShardId {
+    let hash = FixedState::with_seed(seed).hash_one(room);
+    ShardId((hash % shards as u64) as u8)
+}
+
+/// One shard's part of the directory.
+///
+/// [`Directory::place`] is called once for each connection and [`Directory::release`] once for
+/// each that was placed. Between the two the room stays where it is.
+#[derive(Debug)]
+pub struct Directory {
+    rooms: HashMap<Box<str>, Room, RandomState>,
+    loads: Vec<Load>,
+    /// Where the search for the least busy shard starts, so that equals take turns.
+    turn: usize,
+}
+
+#[derive(Debug)]
+struct Room {
+    owner: ShardId,
+    /// Never zero.
+    connections: usize,
+}
+
+/// How busy a shard is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    /// Peers that the shard last said it has.
+    published: u64,
+    /// Connections sent there since.
+    placed: u64,
+}
+
+impl Directory {
+    /// An empty part among `shards`, at least one.
+    pub fn new(shards: usize) -> Self {
+        Self { rooms: HashMap::default(), loads: vec![Load::default(); shards], turn: 0 }
+    }
+
+    /// Counts one more connection to `room` and says which shard owns it: the least busy one if
+    /// this is the first.
+    pub fn place(&mut self, room: &str) -> ShardId {
+        let owner = match self.rooms.get_mut(room) {
+            Some(entry) => {
+                entry.connections += 1;
+                entry.owner
+            }
+            None => {
+                let owner = self.least_busy();
+                let entry = Room { owner, connections: 1 };
+                self.rooms.insert(room.into(), entry);
+                owner
+            }
+        };
+        self.loads[usize::from(owner.0)].placed += 1;
+        owner
+    }
+
+    /// Counts one connection less; the entry goes with the last. The owner has forgotten that
+    /// connection's peer before this is called.
+    pub fn release(&mut self, room: &str) {
+        let Entry::Occupied(mut entry) = self.rooms.entry(room.into()) else {
+            debug_assert!(false, "a release without a place");
+            return;
+        };
+        entry.get_mut().connections -= 1;
+        if entry.get().connections == 0 {
+            entry.remove();
+        }
+    }
+
+    /// A shard says how many peers it has.
+    pub fn publish(&mut self, shard: ShardId, peers: u64) {
+        self.loads[usize::from(shard.0)] = Load { published: peers, placed: 0 };
+    }
+
+    /// Rooms with an entry.
+    pub fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
+    fn least_busy(&mut self) -> ShardId {
+        let shards = self.loads.len();
+        let busy = |shard: &usize| self.loads[*shard].published + self.loads[*shard].placed;
+        let turns = (0..shards).map(|i| (self.turn + i) % shards);
+        let shard = turns.min_by_key(busy).unwrap_or(0);
+        self.turn = (shard + 1) % shards;
+        ShardId(shard as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_stays_until_its_last_connection() {
+        let mut directory = Directory::new(2);
+        let owner = directory.place("a");
+        for _ in 0..9 {
+            assert_eq!(directory.place("a"), owner);
+        }
+        for _ in 0..9 {
+            directory.release("a");
+        }
+        assert_eq!(directory.place("a"), owner);
+        directory.release("a");
+        assert_eq!(directory.rooms(), 1);
+        directory.release("a");
+        assert_eq!(directory.rooms(), 0);
+    }
+
+    #[test]
+    fn rooms_go_where_fewest_are() {
+        let mut directory = Directory::new(3);
+        directory.publish(ShardId(0), 5);
+        directory.publish(ShardId(1), 1);
+        directory.publish(ShardId(2), 3);
+        let owners: Vec<_> = (0..6).map(|i| directory.place(&i.to_string()).0).collect();
+        let count = |shard| owners.iter().filter(|&&owner| owner == shard).count();
+        assert_eq!((count(0), count(1), count(2)), (0, 4, 2));
+    }
+
+    #[test]
+    fn equals_take_turns() {
+        let mut directory = Directory::new(2);
+        for i in 0..10 {
+            let owner = directory.place(&i.to_string());
+            directory.publish(owner, 0);
+            assert_eq!(owner, ShardId(i % 2));
+        }
+    }
+
+    #[test]
+    fn every_shard_is_home_to_some_rooms() {
+        let homes: Vec<_> = (0..64).map(|i| home(&i.to_string(), 4, 7).0).collect();
+        for shard in 0..4 {
+            assert!(homes.contains(&shard), "{homes:?}");
+        }
+    }
+}

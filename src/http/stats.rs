@@ -1,0 +1,57 @@
+//! `GET /stats`: what the shards have counted, as JSON.
+
+use serde_json::{Map, Value, json};
+
+use super::Response;
+use crate::types::{DropReason, ShardId, ShardStats};
+
+/// The counters of the shards that answered.
+pub fn response(shards: &[(ShardId, ShardStats)]) -> Response {
+    let shards: Vec<_> = shards.iter().map(|(id, stats)| shard(*id, stats)).collect();
+    let body = json!({ "shards": shards }).to_string();
+    Response::new(200, "application/json", body).header("Cache-Control", "no-store")
+}
+
+/// Drops that did not happen are left out.
+fn shard(id: ShardId, stats: &ShardStats) -> Value {
+    let drops: Map<_, _> = DropReason::ALL
+        .iter()
+        .map(|&reason| (reason.label().to_owned(), stats.drops(reason)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(label, count)| (label, count.into()))
+        .collect();
+    json!({
+        "shard": id.0,
+        "rooms": stats.rooms,
+        "peers": stats.peers,
+        "transports": stats.transports,
+        "directoryRooms": stats.directory_rooms,
+        "rxDatagrams": stats.rx_datagrams,
+        "rxBytes": stats.rx_bytes,
+        "rxOverflow": stats.rx_overflow,
+        "txDatagrams": stats.tx_datagrams,
+        "txBytes": stats.tx_bytes,
+        "rtpReceived": stats.rtp_received,
+        "rtpForwarded": stats.rtp_forwarded,
+        "keyFrameRequests": stats.key_frame_requests,
+        "dtlsConnected": stats.dtls_connected,
+        "drops": drops,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_named() {
+        let mut stats = ShardStats::default();
+        stats.rooms = 3;
+        stats.drop(DropReason::NoPath);
+        let text = String::from_utf8(response(&[(ShardId(1), stats)]).into_bytes()).unwrap();
+        let body: Value = serde_json::from_str(text.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        assert_eq!(body["shards"][0]["shard"], 1);
+        assert_eq!(body["shards"][0]["rooms"], 3);
+        assert_eq!(body["shards"][0]["drops"], json!({ "no_path": 1 }));
+    }
+}

@@ -1,0 +1,230 @@
+//! The tasks that serve TCP connections: HTTP on whichever shard accepted them, WebSockets on the
+//! shard that owns the room.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::future::FutureExt;
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::sleep;
+
+use super::mailbox::{HandOver, Mail};
+use super::state::Shard;
+use crate::http::server::{Received, answer, receive, send};
+use crate::http::{Request, Response, Upgrade, asset, stats};
+use crate::net::{adopt_stream, duplicate_stream};
+use crate::signal::{Connection, Outgoing};
+use crate::types::{PeerKey, ShardId};
+
+/// Connections of a shard that are no WebSockets (yet); further ones are closed unheard.
+const VISITORS_MAX: usize = 1024;
+
+/// After a failed accept: out of descriptors, most likely, and that takes time to pass.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections for ever, each served by a task of its own.
+pub(super) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
+    let visitors = Rc::new(Cell::new(0));
+    let mut failing = false;
+    loop {
+        match listener.accept().await {
+            Ok(stream) => {
+                failing = false;
+                if visitors.get() < VISITORS_MAX {
+                    let visit = Visit::begin(&visitors);
+                    glommio::spawn_local(serve(Rc::clone(&shard), stream, visit)).detach();
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "cannot accept connections (see ulimit -n)");
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One of the connections that `VISITORS_MAX` counts.
+struct Visit(Rc<Cell<usize>>);
+
+impl Visit {
+    fn begin(visitors: &Rc<Cell<usize>>) -> Self {
+        visitors.set(visitors.get() + 1);
+        Self(Rc::clone(visitors))
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+async fn serve(shard: Rc<Shard>, mut stream: TcpStream, visit: Visit) {
+    // Without it small frames would wait for the acknowledgement of earlier ones.
+    let _ = stream.set_nodelay(true);
+    let stopped = async {
+        let _ = shard.stopping.acquire(1).await;
+        Err(None)
+    };
+    let received = receive(&mut stream).or(stopped).await;
+    match received {
+        Ok(received) if received.request.path == "/ws" => {
+            enter(shard, stream, received, visit).await;
+        }
+        Ok(received) => {
+            let response = page(&shard, &received.request).await;
+            answer(stream, response).await;
+        }
+        Err(Some(response)) => answer(stream, response).await,
+        Err(None) => {}
+    }
+}
+
+async fn page(shard: &Shard, request: &Request) -> Response {
+    if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        return Response::text(405, "only GET and HEAD").header("Allow", "GET, HEAD");
+    }
+    let response = match request.path.as_str() {
+        "/stats" => stats::response(&shard.stats_of_all().await),
+        _ => asset(request).unwrap_or_else(|| Response::text(404, "there is nothing here")),
+    };
+    match request.method.as_str() {
+        "HEAD" => response.without_body(),
+        _ => response,
+    }
+}
+
+/// Brings an upgrade request to the shard that owns its room.
+async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: Visit) {
+    let upgrade = match Upgrade::parse(&received.request) {
+        Ok(upgrade) => upgrade,
+        Err(response) => return answer(stream, response).await,
+    };
+    let Some((owner, lease)) = Lease::take(&shard, &upgrade.room).await else {
+        return answer(stream, busy()).await;
+    };
+    let read_ahead = received.read_ahead;
+    if owner == shard.id {
+        drop(visit);
+        return open(shard, stream, read_ahead, upgrade, lease).await;
+    }
+    let Ok(duplicate) = duplicate_stream(&stream) else {
+        return answer(stream, busy()).await;
+    };
+    let hand_over = HandOver { stream: duplicate, read_ahead, upgrade };
+    match shard.post(owner, Mail::HandOver(Box::new(hand_over))) {
+        Ok(()) => lease.hand_over(),
+        Err(_) => answer(stream, busy()).await,
+    }
+}
+
+fn busy() -> Response {
+    Response::text(503, "the server is too busy").header("Retry-After", "5")
+}
+
+/// Takes a connection that another shard accepted, and the lease with it.
+pub(super) async fn take_over(shard: Rc<Shard>, hand_over: HandOver) {
+    let HandOver { stream, read_ahead, upgrade } = hand_over;
+    let lease = Lease::adopt(&shard, &upgrade.room);
+    open(shard, adopt_stream(stream), read_ahead, upgrade, lease).await;
+}
+
+/// Serves a WebSocket in a room of this shard from its upgrade to its end.
+async fn open(
+    shard: Rc<Shard>,
+    mut stream: TcpStream,
+    read_ahead: Vec<u8>,
+    upgrade: Upgrade,
+    lease: Lease,
+) {
+    let Ok(_pass) = shard.gate.enter() else {
+        return answer(stream, Response::text(503, "the server is going away")).await;
+    };
+    let outgoing = Rc::new(Outgoing::default());
+    let Some(session) = Session::open(&shard, &upgrade, &outgoing, lease) else {
+        return answer(stream, Response::text(429, "the room is full")).await;
+    };
+    if !send(&mut stream, upgrade.response()).await {
+        return;
+    }
+    let interval = shard.common.ping_interval;
+    let mut connection = Connection::new(stream, &read_ahead, outgoing, interval);
+    let end = connection.run(|text| session.hear(text)).await;
+    // The peer is gone before the goodbye, which may take its time.
+    drop(session);
+    connection.finish(end).await;
+}
+
+/// A peer that the Router knows, for as long as this lives; then the Router forgets it, and after
+/// that the directory counts one connection less. In this order a room never has two owners.
+struct Session {
+    shard: Rc<Shard>,
+    peer: PeerKey,
+    /// Dropped after `drop` has run.
+    _lease: Lease,
+}
+
+impl Session {
+    /// `None`: the room is full.
+    fn open(
+        shard: &Rc<Shard>,
+        upgrade: &Upgrade,
+        outgoing: &Rc<Outgoing>,
+        lease: Lease,
+    ) -> Option<Self> {
+        let peer = shard.with(|router, now, out| {
+            let peer = router.handle_open(now, &upgrade.room, &upgrade.peer, out)?;
+            out.connect(peer, Rc::clone(outgoing));
+            Some(peer)
+        })?;
+        Some(Self { shard: Rc::clone(shard), peer, _lease: lease })
+    }
+
+    fn hear(&self, text: &str) {
+        self.shard.with(|router, now, out| router.handle_text(now, self.peer, text, out));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shard.with(|router, _, out| {
+            out.disconnect(self.peer);
+            router.handle_closed(self.peer, out);
+        });
+    }
+}
+
+/// The directory's count of one connection, returned when this is dropped, however that comes.
+struct Lease {
+    shard: Rc<Shard>,
+    room: Option<String>,
+}
+
+impl Lease {
+    /// Asks the directory; `None` if it cannot answer now.
+    async fn take(shard: &Rc<Shard>, room: &str) -> Option<(ShardId, Self)> {
+        let owner = shard.place(room).await?;
+        Some((owner, Self::adopt(shard, room)))
+    }
+
+    /// The lease of a connection that another shard has handed over.
+    fn adopt(shard: &Rc<Shard>, room: &str) -> Self {
+        Self { shard: Rc::clone(shard), room: Some(room.to_owned()) }
+    }
+
+    /// It is another shard's now.
+    fn hand_over(mut self) {
+        self.room = None;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(room) = self.room.take() {
+            self.shard.release(room);
+        }
+    }
+}

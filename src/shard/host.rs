@@ -1,0 +1,186 @@
+//! What the server needs of its host, and what to tell the operator where it is missing: what it
+//! is, and the command that mends it.
+
+use std::io;
+use std::num::ParseIntError;
+use std::thread;
+
+use glommio::GlommioError;
+
+use crate::net::probe_io_uring;
+
+/// The oldest kernel with what is used.
+const KERNEL_MIN: (u32, u32) = (5, 15);
+
+/// glommio refuses less.
+const MEMLOCK_MIN: u64 = 512 * 1024;
+
+/// Each peer is a descriptor; fewer than this is a desk's setting, not a server's.
+const DESCRIPTORS_WISHED: u64 = 4096;
+
+/// What a shard's executor takes from locked memory, of which a user may have only 8 MiB in all:
+/// the least that glommio takes. Its files and their buffers are not used here.
+pub(super) const IO_MEMORY: usize = 64 * 1024;
+
+/// Entries of each of the three rings of a shard.
+pub(super) const RING_DEPTH: usize = 256;
+
+/// Fails, with what to do about it, if the server cannot run on this host.
+pub(super) fn check() -> io::Result<()> {
+    let release = read("/proc/sys/kernel/osrelease");
+    if kernel(&release).is_some_and(|version| version < KERNEL_MIN) {
+        let (major, minor) = KERNEL_MIN;
+        return Err(unsupported(format!(
+            "Linux {} is too old: {major}.{minor} or newer is needed",
+            release.trim()
+        )));
+    }
+    let locked = soft_limit(&read("/proc/self/limits"), "Max locked memory");
+    if let Some(limit) = locked.filter(|&limit| limit < MEMLOCK_MIN) {
+        return Err(unsupported(format!(
+            "only {limit} bytes of memory may be locked and {MEMLOCK_MIN} are needed: \
+             run `ulimit -l 8192` first, or set LimitMEMLOCK=infinity in its systemd unit"
+        )));
+    }
+    // On a thread of its own: as a ring is taken down, the kernel interrupts what its thread waits
+    // for, and that should be nothing of the caller's.
+    let probe = thread::Builder::new().spawn(probe_io_uring)?;
+    let found = probe.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+    found.map_err(|error| explain_io(&error))
+}
+
+/// An executor's failure as an operator can use it.
+pub(super) fn explain(error: &GlommioError<()>) -> io::Error {
+    match error {
+        GlommioError::IoError(source) | GlommioError::EnhancedIoError { source, .. } => {
+            explain_io(source)
+        }
+        other => io::Error::other(format!("cannot start a shard: {other}")),
+    }
+}
+
+fn explain_io(error: &io::Error) -> io::Error {
+    let disabled = read("/proc/sys/kernel/io_uring_disabled");
+    match error.raw_os_error() {
+        Some(libc::EPERM) if matches!(disabled.trim(), "1" | "2") => unsupported(format!(
+            "io_uring is switched off on this host (kernel.io_uring_disabled is {}): \
+             run `sudo sysctl kernel.io_uring_disabled=0`",
+            disabled.trim()
+        )),
+        Some(libc::EPERM | libc::EACCES) => unsupported(
+            "io_uring is forbidden to this process, as container runtimes and sandboxes do: \
+             run it with a seccomp profile that allows io_uring_setup, io_uring_enter and \
+             io_uring_register (Docker: `--security-opt seccomp=unconfined`)"
+                .to_owned(),
+        ),
+        Some(libc::ENOSYS) => unsupported(
+            "io_uring is missing: the kernel was built without CONFIG_IO_URING, or a seccomp \
+             profile hides it (Docker: `--security-opt seccomp=unconfined`)"
+                .to_owned(),
+        ),
+        Some(libc::ENOMEM) => unsupported(
+            "there is no memory for io_uring's rings: run `ulimit -l unlimited` first, or set \
+             LimitMEMLOCK=infinity in its systemd unit"
+                .to_owned(),
+        ),
+        Some(libc::EMFILE) => unsupported(
+            "there are too few file descriptors: run `ulimit -n 65536` first, or set \
+             LimitNOFILE=65536 in its systemd unit"
+                .to_owned(),
+        ),
+        _ => io::Error::new(error.kind(), format!("cannot set up io_uring: {error}")),
+    }
+}
+
+fn unsupported(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, text)
+}
+
+/// What is not as it should be, though the server runs. `wished` and `granted` are bytes of a
+/// media socket's receive buffer.
+pub(super) fn shortcomings(wished: usize, granted: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    if granted < wished {
+        found.push(format!(
+            "media sockets buffer {granted} bytes and should {wished}, bursts will be lost: \
+             run `sudo sysctl net.core.rmem_max={wished}`"
+        ));
+    }
+    let limits = read("/proc/self/limits");
+    if let Some(limit) = soft_limit(&limits, "Max open files").filter(|&n| n < DESCRIPTORS_WISHED) {
+        found.push(format!(
+            "only {limit} files may be open, and each peer is one: run `ulimit -n 65536` first"
+        ));
+    }
+    found
+}
+
+/// The cores that this process may use, in order; empty if the kernel does not say.
+pub(super) fn cores() -> Vec<usize> {
+    let status = read("/proc/self/status");
+    let list =
+        status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+    cpu_list(list.trim()).unwrap_or_default()
+}
+
+/// Like `0-3,8`.
+fn cpu_list(list: &str) -> Result<Vec<usize>, ParseIntError> {
+    let mut cores = Vec::new();
+    for range in list.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        cores.extend(first.parse::<usize>()?..=last.parse()?);
+    }
+    Ok(cores)
+}
+
+/// Like `6.1.0-18-amd64`.
+fn kernel(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// From `/proc/self/limits`: name, soft limit, hard limit, unit.
+fn soft_limit(limits: &str, name: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Of what cannot be read nothing is known.
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_texts_are_understood() {
+        assert_eq!(kernel("6.1.0-18-amd64\n"), Some((6, 1)));
+        assert_eq!(kernel("5.15-rc1"), Some((5, 15)));
+        assert_eq!(kernel(""), None);
+        assert_eq!(cpu_list("0-2,5,7-8").unwrap(), [0, 1, 2, 5, 7, 8]);
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files  1024  524288  files\n";
+        assert_eq!(soft_limit(limits, "Max open files"), Some(1024));
+        assert_eq!(soft_limit(limits, "Max locked memory"), None);
+    }
+
+    #[test]
+    fn each_failure_names_its_remedy() {
+        let text = |errno| explain_io(&io::Error::from_raw_os_error(errno)).to_string();
+        assert!(text(libc::ENOSYS).contains("seccomp"));
+        assert!(text(libc::EMFILE).contains("ulimit -n"));
+    }
+
+    #[test]
+    fn a_buffer_that_was_not_granted_is_reported() {
+        let text = shortcomings(4096, 1024).join("\n");
+        assert!(text.contains("sysctl net.core.rmem_max=4096"), "{text}");
+        assert!(!shortcomings(1024, 1024).join("\n").contains("rmem"));
+    }
+
+    #[test]
+    fn this_process_has_cores() {
+        assert!(!cores().is_empty());
+    }
+}

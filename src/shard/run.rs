@@ -1,0 +1,168 @@
+//! One shard's thread: its executor, its tasks, and its end.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::AsyncReadExt;
+use futures_lite::future::FutureExt;
+use glommio::timer::sleep;
+use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle};
+
+use super::accept::{accept, take_over};
+use super::clock::Clock;
+use super::host::{IO_MEMORY, RING_DEPTH, explain};
+use super::mailbox::{Ends, Mail, Mailbox};
+use super::media::{keep_time, receive};
+use super::outbox::ShardOutbox;
+use super::state::{Common, Shard};
+use crate::net::{self, MediaSocket};
+use crate::sfu::{Candidate, Identity, Router, RouterConfig};
+use crate::signal::Close;
+use crate::types::{ShardId, SocketId};
+
+/// How long others run while media waits for its turn. Media that arrives interrupts at once, this
+/// is for what it has left over.
+///
+/// glommio 0.9 parks although tasks are runnable if this time is over before it has looked at them,
+/// as happens to a thread that loses its core just there (glommio/glommio pull request 53 mends it,
+/// no release has it). Therefore it is no shorter than ten times what a loaded scheduler takes a
+/// core away for, and [`HEARTBEAT`] ends what happens all the same.
+const MEDIA_PREEMPT: Duration = Duration::from_millis(10);
+
+/// The same while no media waits; and when a shard starts and has no heartbeat yet.
+const PREEMPT: Duration = Duration::from_millis(250);
+
+/// A shard never sleeps longer. It costs 0.02 % of a core.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// How much of a busy shard is media's; the rest is signaling's.
+const MEDIA_SHARES: usize = 1000;
+const SIGNAL_SHARES: usize = 250;
+
+/// How long peers may take to say goodbye. With it the process ends in less than 5 s.
+const GOODBYE_MAX: Duration = Duration::from_secs(4);
+
+/// What a shard is made from, carried into its thread.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// What it has in common with the others.
+    pub(super) common: Common,
+    /// Its mailbox, and which shard it is.
+    pub(super) ends: Ends,
+    /// Where it accepts connections.
+    pub(super) listener: TcpListener,
+    /// Where it receives media.
+    pub(super) sockets: Vec<MediaSocket>,
+    /// What clients are told about that.
+    pub(super) candidates: Vec<Candidate>,
+    /// The server's DTLS certificate.
+    pub(super) identity: Identity,
+    /// For the Router's randomness.
+    pub(super) seed: u64,
+    /// Its other end is dropped when the shard shall stop.
+    pub(super) stop: UnixStream,
+}
+
+/// The executor of this thread, on `core` if that is possible; says whether it was.
+pub(super) fn executor(core: Option<usize>) -> io::Result<(LocalExecutor, bool)> {
+    let make = |placement| {
+        LocalExecutorBuilder::new(placement)
+            .io_memory(IO_MEMORY)
+            .ring_depth(RING_DEPTH)
+            .preempt_timer(PREEMPT)
+            .make()
+    };
+    if let Some(Ok(executor)) = core.map(|core| make(Placement::Fixed(core))) {
+        return Ok((executor, true));
+    }
+    let executor = make(Placement::Unbound).map_err(|error| explain(&error))?;
+    Ok((executor, false))
+}
+
+/// Runs a shard until it is told to stop.
+pub(super) async fn run(parts: Parts) -> io::Result<()> {
+    let Parts { common, ends, listener, sockets, candidates, identity, seed, stop } = parts;
+    let queue = |shares, latency, name| {
+        glommio::executor().create_task_queue(Shares::Static(shares), latency, name)
+    };
+    let media = queue(MEDIA_SHARES, Latency::Matters(MEDIA_PREEMPT), "media");
+    let signal = queue(SIGNAL_SHARES, Latency::NotImportant, "signal");
+
+    let watched: Vec<_> = sockets.iter().map(net::watch).collect::<io::Result<_>>()?;
+    let clock = Clock::start();
+    let router = Router::new(RouterConfig {
+        shard: ends.shard,
+        candidates,
+        identity,
+        epoch: clock.epoch(),
+        seed,
+    });
+    let id = ends.shard;
+    let (mailbox, wires) = Mailbox::new(ends);
+    let shard = Shard::new(id, common, clock, mailbox, router, ShardOutbox::new(sockets));
+    let receiver = Rc::clone(&shard);
+    // glommio polls a task as it is spawned, so what the tasks use has to be there before.
+    let mut tasks = wires.connect(move |from, mail| deliver(&receiver, signal, from, mail));
+    for (i, watched) in watched.into_iter().enumerate() {
+        let receiving = receive(Rc::clone(&shard), SocketId(i as u8), watched);
+        tasks.push(glommio::spawn_local_into(receiving, media)?);
+    }
+    tasks.push(glommio::spawn_local_into(keep_time(Rc::clone(&shard)), media)?);
+    tasks.push(glommio::spawn_local_into(beat(Rc::clone(&shard)), signal)?);
+    let accepting = accept(Rc::clone(&shard), net::adopt_listener(listener));
+    let accepting = glommio::spawn_local_into(accepting, signal)?;
+
+    // Nothing is ever written to it: it ends when the other end is dropped.
+    let _ = net::adopt_pair(stop).read(&mut [0]).await;
+    accepting.cancel().await;
+    say_goodbye(&shard).await;
+    // An executor that ends does not drop the tasks that wait, nor the sockets that they hold.
+    for task in tasks {
+        task.cancel().await;
+    }
+    Ok(())
+}
+
+/// Takes a mail of another shard.
+fn deliver(shard: &Rc<Shard>, signal: TaskQueueHandle, from: ShardId, mail: Mail) {
+    match mail {
+        Mail::Question(number, question) => shard.answer(from, number, question),
+        Mail::Answer(number, answer) => shard.answered(number, answer),
+        Mail::Release(room) => shard.release(room),
+        Mail::Load(peers) => shard.load(from, peers),
+        Mail::HandOver(hand_over) => {
+            match glommio::spawn_local_into(take_over(Rc::clone(shard), *hand_over), signal) {
+                Ok(task) => drop(task.detach()),
+                Err(_) => debug_assert!(false, "the signal queue is never removed"),
+            }
+        }
+    }
+}
+
+/// Keeps the shard awake, and tells the others how busy it is whenever that has changed.
+async fn beat(shard: Rc<Shard>) {
+    let mut published = 0;
+    loop {
+        sleep(HEARTBEAT).await;
+        let peers = shard.peers();
+        if peers != published {
+            published = peers;
+            shard.publish_load(peers);
+        }
+    }
+}
+
+/// Closes every WebSocket and waits, within bounds, until they are closed.
+async fn say_goodbye(shard: &Shard) {
+    let gone = async {
+        shard.stopping.close();
+        // Closing the gate first keeps new ones out; it resolves when the last has passed.
+        let closed = shard.gate.close();
+        shard.with(|_, _, out| out.close_all(Close::GOING_AWAY));
+        let _ = closed.await;
+    };
+    gone.or(async { sleep(GOODBYE_MAX).await }).await;
+}

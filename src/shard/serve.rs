@@ -1,0 +1,293 @@
+//! The server as a whole: sockets bound, shards started, told to stop, waited for.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use socket2::{Domain, Socket, Type};
+
+use super::host;
+use super::mailbox::mesh;
+use super::run::{self, Parts};
+use super::state::Common;
+use crate::config::{Config, MediaAddress};
+use crate::net::{MediaSocket, SocketOptions};
+use crate::sfu::{Candidate, Identity};
+use crate::types::SocketId;
+
+/// Wished of each media socket: 2500 full datagrams, 40 ms of a gigabit.
+const MEDIA_BUFFERS: SocketOptions =
+    SocketOptions { receive_buffer: 4 * 1024 * 1024, send_buffer: 4 * 1024 * 1024 };
+
+/// Connections that wait to be accepted, per shard.
+const BACKLOG: i32 = 1024;
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    http: SocketAddr,
+    media: Vec<Vec<SocketAddr>>,
+    notes: Vec<String>,
+    shards: Vec<JoinHandle<io::Result<()>>>,
+    /// Dropped to stop the shard of that index.
+    stop: Vec<UnixStream>,
+    /// A byte comes when a shard has ended, or a signal.
+    events: UnixStream,
+    event: UnixStream,
+}
+
+/// Starts a server. Errors say what to do about them, as far as that is known.
+pub fn serve(config: &Config) -> io::Result<Running> {
+    host::check()?;
+    let cores = host::cores();
+    let shards = config.shards.unwrap_or(cores.len().clamp(1, 255));
+    let listeners = listen(config.http, shards)?;
+    let http = listeners[0].local_addr()?;
+    let ports = config.media_ports(shards).map_err(io::Error::other)?;
+    let (events, event) = UnixStream::pair()?;
+    let mut running = Running {
+        http,
+        media: Vec::new(),
+        notes: Vec::new(),
+        shards: Vec::new(),
+        stop: Vec::new(),
+        events,
+        event,
+    };
+    let common =
+        Common { shards, directory_seed: random_seed()?, ping_interval: config.ping_interval };
+    let identity = Identity::generate().map_err(io::Error::other)?;
+    let mut parts = Vec::with_capacity(shards);
+    for ((ends, listener), port) in mesh(shards).into_iter().zip(listeners).zip(ports) {
+        let media = bind_media(&config.media_addresses, port, &mut running.notes)?;
+        let (stop, stopped) = UnixStream::pair()?;
+        running.media.push(media.sockets.iter().map(MediaSocket::local_addr).collect());
+        running.stop.push(stop);
+        parts.push(Parts {
+            common,
+            ends,
+            listener,
+            sockets: media.sockets,
+            candidates: media.candidates,
+            identity: identity.clone(),
+            seed: random_seed()?,
+            stop: stopped,
+        });
+    }
+    let buffers = parts.iter().flat_map(|parts| &parts.sockets);
+    let granted = buffers.map(MediaSocket::receive_buffer).min().unwrap_or(usize::MAX);
+    let found = host::shortcomings(MEDIA_BUFFERS.receive_buffer, granted);
+    running.notes.extend(found);
+    running.notes.dedup();
+    running.start(parts, &cores)?;
+    Ok(running)
+}
+
+impl Running {
+    /// Where HTTP is served.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where each shard serves media.
+    pub fn media_addrs(&self) -> &[Vec<SocketAddr>] {
+        &self.media
+    }
+
+    /// What is not as it should be on this host, a line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Starts the threads and waits until each has its executor.
+    fn start(&mut self, parts: Vec<Parts>, cores: &[usize]) -> io::Result<()> {
+        for (i, parts) in parts.into_iter().enumerate() {
+            let core = cores.get(i % cores.len().max(1)).copied();
+            let (ready, started) = sync_channel(1);
+            let ended = Ended(self.event.try_clone()?);
+            let thread = thread::Builder::new()
+                .name(format!("shard-{i}"))
+                .spawn(move || shard_thread(parts, core, &ready, ended))?;
+            self.shards.push(thread);
+            match started.recv() {
+                Ok(true) => {}
+                Ok(false) => self.notes.push(match core {
+                    Some(core) => format!("shard {i} could not be pinned to core {core}"),
+                    None => format!("shard {i} is pinned to no core: which there are is unknown"),
+                }),
+                // It has not started, and its result says why.
+                Err(_) => return self.stop_shards(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a signal that ends processes, or for the end of a shard, and stops.
+    pub fn wait(mut self) -> io::Result<()> {
+        let second = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds the flag down and raises it.
+            let ended_by = 128 + signal;
+            signal_hook::flag::register_conditional_shutdown(signal, ended_by, second.clone())?;
+            signal_hook::flag::register(signal, second.clone())?;
+            signal_hook::low_level::pipe::register(signal, self.event.try_clone()?)?;
+        }
+        self.events.read_exact(&mut [0])?;
+        self.stop_shards()
+    }
+
+    /// Closes every connection (1001), ends the shards and waits for them, less than 5 s. An error
+    /// is that of a shard that ended before its time.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.stop_shards()
+    }
+
+    fn stop_shards(&mut self) -> io::Result<()> {
+        self.stop.clear();
+        let mut result = Ok(());
+        for thread in self.shards.drain(..) {
+            let ended = match thread.join() {
+                Ok(ended) => ended,
+                Err(_) => Err(io::Error::other("a shard has failed, which is a bug; see the log")),
+            };
+            result = result.and(ended);
+        }
+        result
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop_shards() {
+            tracing::error!(%error, "stopped");
+        }
+    }
+}
+
+/// Tells the main thread that a shard's thread is over, also when it panicked.
+struct Ended(UnixStream);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Nobody reads any more: then nobody needs to be told.
+        let _ = self.0.write_all(&[0]);
+    }
+}
+
+fn shard_thread(
+    parts: Parts,
+    core: Option<usize>,
+    ready: &SyncSender<bool>,
+    _ended: Ended,
+) -> io::Result<()> {
+    let (executor, pinned) = match run::executor(core) {
+        Ok(made) => made,
+        Err(error) => {
+            // Whoever waits for readiness must not wait for the rest of the thread.
+            return Err(error);
+        }
+    };
+    let _ = ready.send(pinned);
+    executor.run(run::run(parts))
+}
+
+/// One listening socket per shard on the same port, among which the kernel spreads connections.
+fn listen(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
+    let explain = |error: io::Error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => "; another program has this port, choose one with --http",
+            io::ErrorKind::AddrNotAvailable => "; no interface of this host has this address",
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+            _ => "",
+        };
+        io::Error::new(error.kind(), format!("cannot serve HTTP on {address}: {error}{hint}"))
+    };
+    // Sockets that share a port share it with any process of this user, another corinth included.
+    // One that does not share finds out whether the port is free, and which, if any will do.
+    let probe = tcp_socket(address, false).map_err(explain)?;
+    let address = probe.local_addr()?.as_socket().unwrap_or(address);
+    drop(probe);
+    let shared = (0..shards).map(|_| {
+        let socket = tcp_socket(address, true)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    });
+    shared.collect::<io::Result<_>>().map_err(explain)
+}
+
+fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Connections of an earlier run that linger in the kernel keep no port.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+struct Media {
+    sockets: Vec<MediaSocket>,
+    candidates: Vec<Candidate>,
+}
+
+/// Binds one shard's media sockets. What was merely found on the host may fail.
+fn bind_media(addresses: &[MediaAddress], port: u16, notes: &mut Vec<String>) -> io::Result<Media> {
+    let mut media = Media { sockets: Vec::new(), candidates: Vec::new() };
+    for address in addresses {
+        let socket = match MediaSocket::bind((address.local, port).into(), &MEDIA_BUFFERS) {
+            Ok(socket) => socket,
+            Err(error) if address.required || error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(error);
+            }
+            Err(error) => {
+                // A host without IPv6 is nothing to be told about.
+                if !address.local.is_loopback() {
+                    notes.push(error.to_string());
+                }
+                continue;
+            }
+        };
+        media.candidates.push(Candidate {
+            socket: SocketId(media.sockets.len() as u8),
+            address: (address.public, socket.local_addr().port()).into(),
+        });
+        media.sockets.push(socket);
+    }
+    match media.sockets.is_empty() {
+        true => Err(io::Error::other("no address of this host can serve media")),
+        false => Ok(media),
+    }
+}
+
+fn random_seed() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| io::Error::other("the system has no random numbers"))?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// What is said on start: lines, the last of which is the address to open.
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for note in &self.notes {
+            writeln!(f, "corinth: note: {note}")?;
+        }
+        for (shard, addresses) in self.media.iter().enumerate() {
+            let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+            writeln!(f, "corinth: shard {shard}: media on UDP {}", addresses.join(", "))?;
+        }
+        let mut open = self.http;
+        if open.ip().is_unspecified() {
+            open.set_ip(match open.ip() {
+                IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        writeln!(f, "corinth: open http://{open}")
+    }
+}

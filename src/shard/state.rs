@@ -1,0 +1,241 @@
+//! What the tasks of one shard share: the Router with its outbox, the shard's part of the
+//! directory, its mailbox. All of it belongs to one thread, and is borrowed only between awaits.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use futures_lite::future::poll_fn;
+use glommio::sync::{Gate, Semaphore};
+
+use super::clock::Clock;
+use super::mailbox::{Answer, Mail, Mailbox, Question};
+use super::outbox::ShardOutbox;
+use crate::cluster::{Directory, home};
+use crate::net::RxBatch;
+use crate::sfu::Router;
+use crate::types::{DropReason, Path, ShardId, ShardStats, SocketId, Timestamp};
+
+/// What all shards of a process agree on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Common {
+    /// How many there are.
+    pub(super) shards: usize,
+    /// Says which shard's directory has which room.
+    pub(super) directory_seed: u64,
+    /// Between pings on a WebSocket.
+    pub(super) ping_interval: Duration,
+}
+
+/// One shard.
+#[derive(Debug)]
+pub(super) struct Shard {
+    /// Which one.
+    pub(super) id: ShardId,
+    /// What it has in common with the others.
+    pub(super) common: Common,
+    clock: Clock,
+    core: RefCell<Core>,
+    directory: RefCell<Directory>,
+    mailbox: Mailbox,
+    /// When the timer task will wake, and the task.
+    armed: Cell<Option<Timestamp>>,
+    timer: RefCell<Option<Waker>>,
+    /// Never has a permit; closed when the shard stops, which wakes whoever waits for one.
+    pub(super) stopping: Semaphore,
+    /// Every WebSocket passes it; closed when no new ones are taken.
+    pub(super) gate: Gate,
+}
+
+#[derive(Debug)]
+struct Core {
+    router: Router,
+    out: ShardOutbox,
+}
+
+impl Shard {
+    /// A shard without rooms.
+    pub(super) fn new(
+        id: ShardId,
+        common: Common,
+        clock: Clock,
+        mailbox: Mailbox,
+        router: Router,
+        out: ShardOutbox,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            common,
+            clock,
+            core: RefCell::new(Core { router, out }),
+            directory: RefCell::new(Directory::new(common.shards)),
+            mailbox,
+            armed: Cell::new(None),
+            timer: RefCell::new(None),
+            stopping: Semaphore::new(0),
+            gate: Gate::new(),
+        })
+    }
+
+    /// Calls the Router at one reading of the clock, sends what it wants to send, and sees to it
+    /// that the timer wakes in time. Texts are queued for their connections' tasks.
+    pub(super) fn with<R>(
+        &self,
+        call: impl FnOnce(&mut Router, Timestamp, &mut ShardOutbox) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        let Core { router, out } = &mut *self.core.borrow_mut();
+        let result = call(router, now, out);
+        out.settle(router.stats_mut());
+        let next = router.poll_deadline().map(|deadline| deadline.at);
+        if next.is_some_and(|next| self.armed.get().is_none_or(|armed| next < armed)) {
+            self.armed.set(next);
+            if let Some(timer) = self.timer.take() {
+                timer.wake();
+            }
+        }
+        result
+    }
+
+    /// Receives and routes one batch of a socket; true if more may be waiting.
+    pub(super) fn receive(&self, socket: SocketId, batch: &mut RxBatch) -> std::io::Result<bool> {
+        self.with(|router, now, out| {
+            let overflow = batch.overflow();
+            let received = batch.recv(&out.sockets()[usize::from(socket.0)])?;
+            router.stats_mut().rx_overflow += batch.overflow() - overflow;
+            for i in 0..received {
+                let datagram = batch.datagram(i);
+                let stats = router.stats_mut();
+                stats.rx_datagrams += 1;
+                stats.rx_bytes += datagram.bytes.len() as u64;
+                if datagram.truncated {
+                    stats.drop(DropReason::Truncated);
+                    continue;
+                }
+                let remote = datagram.remote;
+                let path = Path::Udp { socket, remote };
+                router.handle_datagram(now, path, datagram.bytes, out);
+            }
+            Ok(received == RxBatch::CAPACITY)
+        })
+    }
+
+    /// How long until the Router wants to be called; `None` while it does not. Notes that somebody
+    /// waits that long.
+    pub(super) fn arm(&self) -> Option<Duration> {
+        let next = self.core.borrow().router.poll_deadline();
+        let next = next.map(|deadline| deadline.at);
+        self.armed.set(next);
+        next.map(|next| next.since(self.clock.now()))
+    }
+
+    /// Waits until a deadline earlier than the armed one appears.
+    pub(super) async fn rearmed(&self) {
+        let armed = self.armed.get();
+        poll_fn(|context| {
+            if self.armed.get() != armed {
+                return Poll::Ready(());
+            }
+            *self.timer.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Peers now.
+    pub(super) fn peers(&self) -> u64 {
+        self.core.borrow().router.stats().peers
+    }
+
+    /// A copy of the counters.
+    pub(super) fn stats(&self) -> ShardStats {
+        let mut stats = self.core.borrow().router.stats().clone();
+        stats.directory_rooms = self.directory.borrow().rooms() as u64;
+        stats
+    }
+
+    /// Sends to another shard; gives the mail back if there is no room for it.
+    pub(super) fn post(&self, to: ShardId, mail: Mail) -> Result<(), Mail> {
+        self.mailbox.post(to, mail)
+    }
+
+    /// Counts a connection to `room` and says who owns it; `None` when the shard that knows is too
+    /// busy. Whoever calls returns the count with [`Shard::release`].
+    pub(super) async fn place(&self, room: &str) -> Option<ShardId> {
+        let home = self.home(room);
+        if home == self.id {
+            return Some(self.directory.borrow_mut().place(room));
+        }
+        match self.mailbox.ask(home, Question::Place(room.to_owned())).await? {
+            Answer::Placed(_, owner) => Some(owner),
+            Answer::Stats(_) => None,
+        }
+    }
+
+    /// Returns the count that [`Shard::place`] took.
+    pub(super) fn release(&self, room: String) {
+        let home = self.home(&room);
+        if home == self.id {
+            self.directory.borrow_mut().release(&room);
+        } else {
+            // Refused only when the other shard has ended, and then its directory has too.
+            let _ = self.post(home, Mail::Release(room));
+        }
+    }
+
+    fn home(&self, room: &str) -> ShardId {
+        home(room, self.common.shards, self.common.directory_seed)
+    }
+
+    /// The counters of all shards that answer in time.
+    pub(super) async fn stats_of_all(&self) -> Vec<(ShardId, ShardStats)> {
+        let mut all = Vec::with_capacity(self.common.shards);
+        for shard in (0..self.common.shards).map(|shard| ShardId(shard as u8)) {
+            if shard == self.id {
+                all.push((shard, self.stats()));
+            } else if let Some(Answer::Stats(stats)) =
+                self.mailbox.ask(shard, Question::Stats).await
+            {
+                all.push((shard, *stats));
+            }
+        }
+        all
+    }
+
+    /// Answers a question of another shard.
+    pub(super) fn answer(&self, from: ShardId, number: u64, question: Question) {
+        let answer = match question {
+            Question::Place(room) => {
+                let owner = self.directory.borrow_mut().place(&room);
+                Answer::Placed(room, owner)
+            }
+            Question::Stats => Answer::Stats(Box::new(self.stats())),
+        };
+        // Refused only when the asker has ended.
+        let _ = self.post(from, Mail::Answer(number, answer));
+    }
+
+    /// Takes an answer. A place that nobody waits for any more is given back.
+    pub(super) fn answered(&self, number: u64, answer: Answer) {
+        if let Err(Answer::Placed(room, _)) = self.mailbox.answered(number, answer) {
+            self.release(room);
+        }
+    }
+
+    /// Tells all directories how busy this shard is.
+    pub(super) fn publish_load(&self, peers: u64) {
+        self.load(self.id, peers);
+        for shard in (0..self.common.shards).map(|shard| ShardId(shard as u8)) {
+            if shard != self.id {
+                // The next one will do as well.
+                let _ = self.post(shard, Mail::Load(peers));
+            }
+        }
+    }
+
+    /// Another shard says how busy it is.
+    pub(super) fn load(&self, from: ShardId, peers: u64) {
+        self.directory.borrow_mut().publish(from, peers);
+    }
+}

@@ -1,0 +1,182 @@
+//! The program as an operator meets it.
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use common::Client;
+
+fn corinth(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_corinth"));
+    command.args(["--media-port", "0", "--media-address", "127.0.0.1"]).args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> (i32, String) {
+    let Output { status, stderr, .. } = corinth(arguments).output().unwrap();
+    (status.code().expect("it ended by itself"), String::from_utf8(stderr).unwrap())
+}
+
+/// A program that serves; killed at the end if it has not ended before.
+struct Serving {
+    child: Child,
+    http: SocketAddr,
+    said: String,
+}
+
+impl Serving {
+    fn start(arguments: &[&str]) -> Serving {
+        let mut child = corinth(&["--http", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        while !said.contains("corinth: open http://") {
+            assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+        }
+        let http = said.trim_end().rsplit('/').next().unwrap().parse().unwrap();
+        Serving { child, http, said }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// The exit code, if it ends in time.
+    fn exit_code(&mut self, within: Duration) -> Option<i32> {
+        for _ in 0..within.as_millis() / 5 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn help_names_every_option() {
+    let output = corinth(&["--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for option in [
+        "--http",
+        "--media-port",
+        "--media-address",
+        "--announce",
+        "--shards",
+        "--ping-interval",
+        "--log",
+    ] {
+        assert!(help.contains(option), "{option} is missing");
+    }
+    assert_eq!(help.matches("[default: ").count(), 6, "all but --announce have one:\n{help}");
+    assert!(help.lines().all(|line| line.len() <= 110), "too wide:\n{help}");
+}
+
+#[test]
+fn bad_values_are_named() {
+    for (arguments, reason) in [
+        (&["--http", "nonsense"][..], "--http"),
+        (&["--shards", "0"], "--shards"),
+        (&["--announce", "127.0.0.1"], "LOCAL=PUBLIC"),
+        (&["--announce", "192.0.2.1=198.51.100.1"], "--media-address 192.0.2.1"),
+        (&["--ping-interval", "0"], "--ping-interval"),
+        (&["--media-address", "0.0.0.0"], "--media-address 0.0.0.0"),
+        (&["--log", "corinth=loud"], "--log"),
+        (&["--http", "192.0.2.1:0"], "192.0.2.1"),
+        (&["--media-address", "198.51.100.1"], "198.51.100.1"),
+    ] {
+        let (code, said) = run(arguments);
+        assert!(code == 1 || code == 2, "{arguments:?}: {code}");
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap().to_string();
+    let (code, said) = run(&["--http", &address]);
+    assert!(code == 1 && said.contains(&address) && said.contains("--http"), "{code}: {said}");
+
+    // Another corinth would share the port if it were asked to.
+    let first = Serving::start(&["--shards", "2"]);
+    let (code, said) = run(&["--http", &first.http.to_string()]);
+    assert!(code == 1 && said.contains("--http"), "{code}: {said}");
+
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = udp.local_addr().unwrap().port().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_corinth"));
+    command.args(["--http", "127.0.0.1:0", "--media-address", "127.0.0.1"]);
+    let output = command.args(["--media-port", &port]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains(&port), "{said}");
+}
+
+#[test]
+fn too_little_locked_memory_is_explained() {
+    let program = env!("CARGO_BIN_EXE_corinth");
+    let script = format!("ulimit -l 64 && exec {program} --http 127.0.0.1:0 --media-port 0");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ulimit -l 8192") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn it_says_where_it_serves() {
+    let serving = Serving::start(&["--shards", "2"]);
+    let lines: Vec<_> = serving.said.lines().collect();
+    assert_eq!(lines.iter().filter(|line| line.contains("open http")).count(), 1);
+    assert!(lines.iter().any(|line| line.starts_with("corinth: shard 1: media on UDP 127.0.0.1:")));
+    assert_eq!(common::status(&common::get(serving.http, "/")), 200);
+}
+
+#[test]
+fn a_signal_closes_the_connections_and_ends_it() {
+    for signal in ["TERM", "INT"] {
+        let mut serving = Serving::start(&["--shards", "2"]);
+        let mut clients: Vec<_> =
+            (0..4).map(|i| Client::connect(serving.http, &format!("room{i}"), "a")).collect();
+        serving.signal(signal);
+        for client in &mut clients {
+            assert_eq!(client.close_code(), 1001);
+        }
+        assert_eq!(serving.exit_code(Duration::from_secs(5)), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn clients_that_do_not_answer_do_not_keep_it() {
+    let mut serving = Serving::start(&[]);
+    let clients: Vec<_> =
+        (0..4).map(|i| Client::connect(serving.http, &format!("room{i}"), "a")).collect();
+    serving.signal("TERM");
+    assert_eq!(serving.exit_code(Duration::from_secs(5)), Some(0));
+    drop(clients);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut serving = Serving::start(&[]);
+    let _silent = Client::connect(serving.http, "room", "a");
+    serving.signal("TERM");
+    // The first is under way once its connections are told.
+    std::thread::sleep(Duration::from_millis(100));
+    serving.signal("TERM");
+    assert_eq!(serving.exit_code(Duration::from_millis(500)), Some(128 + 15));
+}
