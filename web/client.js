@@ -133,7 +133,7 @@ export class Room extends EventTarget {
    * @param {MediaStreamTrack} track
    * @param {SendOptions} [options]
    * @returns {Promise<LocalSource>}
-   * @throws {CorinthError} `no-codec`, `negotiation`, or the server's refusal; nothing is sent then.
+   * @throws {CorinthError} `no-codec`, `negotiation`, or the server's refusal.
    */
   send(track, options = {}) {
     return this.#send.send(track, options);
@@ -227,14 +227,14 @@ export class Room extends EventTarget {
   }
 }
 
-/** The worst first. */
+/** The worst first. @type {State[]} */
 const STATES = ['closed', 'failed', 'disconnected', 'connecting'];
 
 /** Something that another peer sends, and the server offers to us. */
 export class RemoteSender {
   #signaling;
 
-  /** @private Rooms make them. */
+  /** @internal Rooms make them. */
   constructor(signaling, peerName, { id, kind, rtpParameters, paused, appData }) {
     this.#signaling = signaling;
     /** @type {number} */ this.id = id;
@@ -259,7 +259,7 @@ export class RemoteSender {
     this.stopped = false;
   }
 
-  /** Asks for a picture that needs no earlier one. The server limits how often it asks the source. */
+  /** Asks for a picture that needs no earlier one. The server limits how often the source hears. */
   async requestKeyFrame() {
     await this.#signaling.request('requestKeyFrame', { id: this.id });
   }
@@ -272,7 +272,7 @@ export class LocalSource {
   #close;
   #queue = new Queue();
 
-  /** @private Rooms make them. */
+  /** @internal Rooms make them. */
   constructor({ signaling, rtcSender, close, id, track, codec, paused, appData }) {
     this.#signaling = signaling;
     this.#rtcSender = rtcSender;
@@ -351,7 +351,9 @@ class Transport {
   closed = false;
   #queue = new Queue();
   #lost = false;
+  /** @type {Promise<never>} */
   #ended;
+  /** @type {(error: Error) => void} */
   #end;
 
   constructor(link) {
@@ -360,7 +362,13 @@ class Transport {
     this.#ended.catch(() => {});
   }
 
-  /** In turn; what a closed RTCPeerConnection would never settle ends with the room. */
+  /**
+   * In turn; what a closed RTCPeerConnection would never settle ends with the room.
+   *
+   * @template T
+   * @param {() => Promise<T>} task
+   * @returns {Promise<T>}
+   */
   run(task) {
     return this.#queue.run(() => Promise.race([task(), this.#ended]));
   }
@@ -433,6 +441,7 @@ class SendTransport extends Transport {
       const transceiver = this.pc.addTransceiver(track.kind, { direction: 'sendonly' });
       try {
         if (!options.paused) await transceiver.sender.replaceTrack(track);
+        // Awaited here: what fails is taken back before the next negotiation begins.
         return await this.#negotiateNew(transceiver, track, options);
       } catch (error) {
         if (!this.closed) await this.#takeBack(transceiver);
@@ -441,14 +450,11 @@ class SendTransport extends Transport {
     });
   }
 
-  // The server agrees before anything becomes true here: until then there is nothing to undo but a
-  // transceiver that no description has seen.
+  // The answer is given once the server has agreed: until then it can still be a rejection.
   async #negotiateNew(transceiver, track, { appData, codec, redundancy, paused = false }) {
     const { signaling, link: { rtpCapabilities, ids } } = this;
-    const offer = await this.pc.createOffer();
-    const { sections, fingerprints } = parseSdp(offer.sdp);
-    const section = sections.find(({ rejected, mid }) => !rejected && !this.#sources.has(mid));
-    if (!section) throw new CorinthError('negotiation', 'the browser did not offer the track');
+    const { sections, fingerprints } = await this.#offer();
+    const section = sections.find(({ mid }) => mid === transceiver.mid);
     const codecs = chooseCodecs(section, rtpCapabilities, { codec, redundancy });
     await this.connect('send', { dtlsParameters: { role: 'client', fingerprints } });
     const parameters = sourceParameters(section, codecs, rtpCapabilities);
@@ -457,7 +463,9 @@ class SendTransport extends Transport {
       id, kind: track.kind, transportId: this.id, rtpParameters: parameters, paused, appData,
     });
     try {
-      await this.#apply(offer, new Map([...this.#sources, [section.mid, { parameters, live: true }]]));
+      await this.#answer(sections, new Map(this.#sources).set(section.mid, {
+        parameters, live: true,
+      }));
     } catch (error) {
       signaling.notify('closeReceiver', { id });
       throw error;
@@ -479,24 +487,28 @@ class SendTransport extends Transport {
       this.#sources.get(transceiver.mid).live = false;
       if (transceiver === this.#first) transceiver.direction = 'inactive';
       else transceiver.stop();
-      await this.#apply(await this.pc.createOffer(), this.#sources);
+      const { sections } = await this.#offer();
+      await this.#answer(sections, this.#sources);
     });
   }
 
-  async #apply(offer, sources) {
-    await this.pc.setLocalDescription(offer);
-    const { sections } = parseSdp(this.pc.localDescription.sdp);
-    const answer = buildAnswer({ offered: sections, transport: this.remote, sources });
+  async #offer() {
+    await this.pc.setLocalDescription(await this.pc.createOffer());
+    return parseSdp(this.pc.localDescription.sdp);
+  }
+
+  async #answer(offered, sources) {
+    const answer = buildAnswer({ offered, transport: this.remote, sources });
     await this.pc.setRemoteDescription({ type: 'answer', sdp: answer });
     this.#sources = sources;
   }
 
+  // The offer is answered with a rejection, not rolled back: Chromium (156) gives the section of a
+  // transceiver that was rolled back and stopped to that one again, not to the next.
   async #takeBack(transceiver) {
-    if (!this.#first) return this.reset();
-    if (this.pc.signalingState !== 'stable') {
-      await this.pc.setLocalDescription({ type: 'rollback' });
-    }
-    return transceiver.stop();
+    if (!this.#first) this.reset();
+    else if (this.pc.signalingState === 'stable') transceiver.stop();
+    else await this.#answer(parseSdp(this.pc.localDescription.sdp).sections, this.#sources);
   }
 
   close() {
@@ -645,8 +657,14 @@ const GONE = 'The other side has stopped sending this.';
 
 /** One task after another; a failed one does not stop those behind it. */
 class Queue {
+  /** @type {Promise<any>} */
   #tail = Promise.resolve();
 
+  /**
+   * @template T
+   * @param {() => T | Promise<T>} task
+   * @returns {Promise<T>}
+   */
   run(task) {
     const result = this.#tail.then(task);
     this.#tail = result.catch(() => {});
@@ -655,6 +673,7 @@ class Queue {
 }
 
 function deferred() {
+  /** @type {{ resolve: Function, reject: Function }} */
   let settle;
   const promise = new Promise((resolve, reject) => { settle = { resolve, reject }; });
   return { promise, ...settle };

@@ -22,6 +22,8 @@ let devices = new MediaStream();
 let sources = {};
 /** By peer name, our own first. @type {Map<string, Tile>} */
 const tiles = new Map();
+/** Counts our attempts to be in a room: what an earlier one still says is ignored. */
+let visit = 0;
 let rejoinTimer;
 
 window.corinth = {
@@ -44,6 +46,7 @@ async function enter() {
     await join(roomId, peerName);
     if (problem) complain(problem);
     remember(roomId, peerName);
+    $('call').focus();
   } catch (error) {
     closeDevices();
     complain(await explain(error));
@@ -54,12 +57,16 @@ async function enter() {
 }
 
 async function join(roomId, peerName) {
+  const mine = ++visit;
   const joined = await Room.join({ roomId, peerName });
+  if (visit !== mine) {
+    joined.leave();
+    return;
+  }
   room = joined;
   sources = {};
-  // Events of a room that is not ours any more come too late to matter.
   const on = (type, handle) => joined.addEventListener(type, ({ detail }) => {
-    if (room === joined) handle(detail);
+    if (visit === mine) handle(detail);
   });
   on('peerjoined', ({ peer }) => {
     addTile(peer.name);
@@ -93,11 +100,11 @@ async function join(roomId, peerName) {
 
 async function send(track) {
   const { kind } = track;
-  const sender = room;
+  const mine = visit;
   try {
     // What was off before the connection was lost comes back as it was.
-    const source = await sender.send(track, { paused: !track.enabled });
-    if (room !== sender) return;
+    const source = await room.send(track, { paused: !track.enabled });
+    if (visit !== mine) return;
     sources[kind] = source;
     track.onended = async () => {
       complain(`The ${DEVICES[kind]} was disconnected.`);
@@ -106,7 +113,8 @@ async function send(track) {
       await source.close();
     };
   } catch (error) {
-    if (room === sender) complain(`Your ${DEVICES[kind]} is not sent. ${await explain(error)}`);
+    if (visit !== mine || room.connection.signaling === 'closed') return;
+    complain(`Your ${DEVICES[kind]} is not sent. ${await explain(error)}`);
   }
   updateSelf();
 }
@@ -124,9 +132,9 @@ async function receive(sender) {
 }
 
 function closed({ code, reason }) {
-  const { roomId, peerName } = room;
+  updateSelf();
   if (code !== FINAL_CLOSE) {
-    rejoin(roomId, peerName, 0);
+    waitToRejoin(0);
     return;
   }
   room = null;
@@ -137,42 +145,44 @@ function closed({ code, reason }) {
   $('join').focus();
   const words = {
     left: '',
-    leave: '',
     replaced: 'Someone joined this room under your name, perhaps you in another window.',
   };
   complain(words[reason] ?? `The call has ended: ${reason || 'the server closed it'}.`);
 }
 
-/** Tries to come back, a few times by itself and whenever the person says so. */
-function rejoin(roomId, peerName, attempt) {
-  clearTimeout(rejoinTimer);
+/** Comes back by itself, a few times, and whenever the person says so. */
+function waitToRejoin(attempt) {
   const seconds = REJOIN_AFTER[attempt];
+  const again = () => rejoin(attempt + 1);
   const lost = 'The connection to the server is lost.';
-  const again = async () => {
-    clearTimeout(rejoinTimer);
-    notice('Connecting again…');
-    setConnection('connecting');
-    try {
-      await join(roomId, peerName);
-      complain('');
-    } catch (error) {
-      complain(await explain(error));
-      setConnection('closed');
-      rejoin(roomId, peerName, attempt + 1);
-    }
-  };
-  if (seconds === undefined) {
-    notice(lost, again);
-  } else {
-    notice(`${lost} Trying again in ${seconds} s.`, again);
-    rejoinTimer = setTimeout(again, seconds * 1000);
+  notice(seconds ? `${lost} Trying again in ${seconds} s.` : lost, again);
+  if (seconds) rejoinTimer = setTimeout(again, seconds * 1000);
+}
+
+async function rejoin(nextAttempt) {
+  clearTimeout(rejoinTimer);
+  notice('Connecting again…');
+  setConnection('connecting');
+  const mine = visit + 1;
+  try {
+    await join(room.roomId, room.peerName);
+    complain('');
+  } catch (error) {
+    if (visit !== mine) return;
+    complain(await explain(error));
+    setConnection('closed');
+    waitToRejoin(nextAttempt);
   }
 }
 
 function leave() {
   clearTimeout(rejoinTimer);
-  if (room.connection.signaling === 'closed') closed({ code: FINAL_CLOSE, reason: 'left' });
-  else room.leave();
+  if (room.connection.signaling !== 'closed') {
+    room.leave();
+    return;
+  }
+  visit += 1;
+  closed({ code: FINAL_CLOSE, reason: 'left' });
 }
 
 // ---- Camera and microphone ----------------------------------------------------------------------
@@ -217,6 +227,7 @@ function closeDevices() {
 async function toggleDevice(kind) {
   const source = sources[kind];
   BUTTONS[kind].disabled = true;
+  complain('');
   try {
     const off = !source.paused;
     source.track.enabled = !off;
@@ -230,7 +241,7 @@ async function toggleDevice(kind) {
 /** Buttons and our own tile, after anything about our sources has changed. */
 function updateSelf() {
   for (const kind of KINDS) {
-    BUTTONS[kind].disabled = !sources[kind];
+    BUTTONS[kind].disabled = !sources[kind] || sources[kind].closed;
     BUTTONS[kind].setAttribute('aria-pressed', String(sources[kind]?.paused === false));
   }
   for (const tile of tiles.values()) if (tile.isSelf) tile.update();
@@ -393,12 +404,10 @@ const STATE_WORDS = {
 function showConnection({ overall }) {
   setConnection(overall);
   if (overall === 'failed') {
-    const { roomId, peerName } = room;
     notice('Sound and pictures do not get through. A firewall may be blocking UDP.', () => {
-      const before = room;
-      room = null;
-      before.leave();
-      rejoin(roomId, peerName, 0);
+      visit += 1;
+      room.leave();
+      rejoin(0);
     });
   } else if (overall === 'connected') {
     clearNotice();

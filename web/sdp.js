@@ -150,6 +150,7 @@ function parseEncodings(all) {
  * @returns {Fmtp}
  */
 export function parseFmtp(text) {
+  /** @type {Fmtp} */
   const parameters = {};
   for (const item of text.split(';').map((part) => part.trim()).filter(Boolean)) {
     const at = item.indexOf('=');
@@ -226,9 +227,12 @@ export function sameFormat(a, b) {
 /**
  * RFC 6184 §8.1, table 5: the profile is in the first byte and in some bits of the second, and the
  * constrained baseline has three spellings. The level, the third byte, is not part of it.
+ *
+ * @param {string | number} [parameter]  `profile-level-id`
  */
-function h264Profile(id = '42001f') {
-  const [idc, iop] = [String(id).slice(0, 2).toLowerCase(), parseInt(String(id).slice(2, 4), 16)];
+function h264Profile(parameter = '42001f') {
+  const id = String(parameter).toLowerCase();
+  const [idc, iop] = [id.slice(0, 2), parseInt(id.slice(2, 4), 16)];
   const constrained = (idc === '42' && iop & 0x40) || (idc === '4d' && iop & 0x80)
     || (idc === '58' && (iop & 0xc0) === 0xc0);
   if (constrained) return 'constrained baseline';

@@ -124,6 +124,8 @@ impl Association {
         let rx = self.transport.rx().ok_or(DropReason::NoKeys)?;
         let len = rx.open_rtp(packet, header.len, header.ssrc, seq).map_err(drop_reason)?;
         self.transport.ice_mut().handle_authentic(now);
+        // An SSRC that we send under is not the client's to use.
+        let target = target.filter(|_| !self.senders.contains_key(&header.ssrc));
         let target = target.ok_or(DropReason::NoReceiver)?;
         self.stream(header.ssrc, target)?.window.accept(seq);
         Ok((len, seq, target))
@@ -213,6 +215,14 @@ impl Association {
             return Err(taken("muxId", format_args!("{mid:?}")));
         }
         self.ids.merge(source).map(|_| ())
+    }
+
+    /// Sends under `ssrc` from now on. If the client took it meanwhile, it is no longer heard there.
+    pub(super) fn add_sender(&mut self, ssrc: Ssrc, receiver: ReceiverKey, sender: SenderKey) {
+        self.senders.insert(ssrc, (receiver, sender));
+        if let Some(stream) = self.streams.get_mut(&ssrc) {
+            stream.target = None;
+        }
     }
 
     /// Takes a source in that [`Association::check_source`] let pass.

@@ -19,6 +19,7 @@ use crate::protocol::{DtlsState, IceState, Json, server_capabilities};
 use crate::transport::dtls::Identity;
 use crate::transport::ice::Ufrag;
 use crate::transport::{Event, Transport};
+use crate::types::limit::DATAGRAM_MAX;
 use crate::types::{
     Deadline, DropReason, Path, PeerKey, Reason, ReceiverKey, RoomKey, ShardId, ShardStats,
     SocketId, Timestamp, TransportKey,
@@ -379,13 +380,20 @@ impl Router {
     }
 }
 
-/// Sends what a transport has to say for itself.
+/// Sends what a transport has to say for itself. Where there is no room, or no consent, the engine
+/// is drained all the same: what it says again later, and when, it tells only then.
 pub(super) fn transmit(transport: &mut Transport, stats: &mut ShardStats, out: &mut impl Outbox) {
     let path = transport.send_path();
-    while let Some(slot) = out.slot() {
+    let mut spare = [0; DATAGRAM_MAX];
+    loop {
+        let (slot, has_room) = match out.slot() {
+            Some(slot) => (slot, true),
+            None => (&mut spare[..], false),
+        };
         let Some(len) = transport.poll_transmit(slot) else { break };
         match path {
-            Some(path) => out.commit(path, len),
+            Some(path) if has_room => out.commit(path, len),
+            Some(_) => stats.drop(DropReason::EgressFull),
             None => stats.drop(DropReason::SenderStopped),
         }
     }

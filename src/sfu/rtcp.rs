@@ -7,6 +7,7 @@ use super::Outbox;
 use super::association::Association;
 use super::receiver::Receiver;
 use super::router::Router;
+use crate::media::StreamRx;
 use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use crate::types::{DropReason, ReceiverKey, ShardStats, Ssrc, Timestamp, TransportKey};
 use crate::wire::rtcp::{self, CompoundWriter, ReportBlock, RtcpPacket};
@@ -99,11 +100,15 @@ impl Router {
         out: &mut impl Outbox,
     ) {
         let Some(receiver) = self.receivers.get_mut(key) else { return };
-        if receiver.key_frames.poll(now)
-            && let Some(stream) = receiver.forwarded_stream()
-            && let Some(association) = self.transports.get_mut(receiver.transport)
-        {
-            let (from, to) = (association.rtcp_ssrc, stream.ssrc());
+        let stream = receiver.forwarded_stream().map(StreamRx::ssrc);
+        let association = self.transports.get_mut(receiver.transport);
+        // Who cannot be asked yet counts as not asked: its first packet comes back here.
+        let (Some(to), Some(association)) = (stream, association) else { return };
+        if association.transport.tx().is_none() {
+            return;
+        }
+        if receiver.key_frames.poll(now) {
+            let from = association.rtcp_ssrc;
             // Clients that know no reduced-size RTCP (RFC 5506) want a report first.
             let sent = send_compound(association, &mut self.stats, out, |compound| {
                 compound.receiver_report(from, &[]) && compound.pli(from, to)

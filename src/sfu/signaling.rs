@@ -456,7 +456,7 @@ impl Router {
         let sender = Sender::new(key, request.id, transport, kind, ssrc, &mut self.rng);
         let sender = receiver.senders.insert(sender);
         let association = &mut self.transports[transport];
-        association.senders.insert(ssrc, (subscription.receiver, sender));
+        association.add_sender(ssrc, subscription.receiver, sender);
         self.peers[key].subscriptions.set_enabled(request.id, Some(sender));
         self.ask_key_frame(now, subscription.receiver, out);
         Ok(())

@@ -242,7 +242,8 @@ impl Client {
 
     /// What ended while it was received was said to end, and nothing else.
     pub(crate) fn assert_byes(&mut self) {
-        let (mut due, mut said) = (std::mem::take(&mut self.byes_due), std::mem::take(&mut self.byes));
+        let (mut due, mut said) =
+            (std::mem::take(&mut self.byes_due), std::mem::take(&mut self.byes));
         due.sort_unstable();
         said.sort_unstable();
         assert_eq!(due, said, "{}: BYE for what closed, and only for it", self.name);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use corinth::types::limit::{CONSENT_TIMEOUT, PATHS_MAX};
 use corinth::types::DropReason;
+use corinth::types::limit::{CONSENT_TIMEOUT, PATHS_MAX};
 
 use crate::link::Plan;
 use crate::source::Picture;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use corinth::types::{DropReason, Kind, Timestamp};
 
 use crate::link::{Acts, Link, Plan};
-use crate::netem::Conditions;
+use crate::netem::{Conditions, Hop};
 use crate::source::Picture;
 use crate::world::media::{AUDIO, RECEIVE, SEND};
 use crate::world::{Who, World, path_from};
@@ -122,10 +122,12 @@ fn a_hundred_handshakes_connect_over_a_network_that_loses_every_fifth_datagram()
     world.net.conditions =
         Conditions { delay: Duration::from_millis(20), loss: 0.2, ..Conditions::default() };
     let everybody: Vec<Who> = (0..50).map(|i| world.member("room", &format!("p{i}"))).collect();
+    // One that states another role than it takes can lose all its hellos before the server begins.
+    let starts = Plan { states: Some("auto"), ..Plan::SEND };
     let waits = Plan { acts: Acts::Server, ..Plan::SEND };
     let start = world.now;
     for who in &everybody {
-        for (id, plan) in [(SEND, Plan::SEND), (RECEIVE, waits)] {
+        for (id, plan) in [(SEND, starts), (RECEIVE, waits)] {
             world.create_transport(*who, id, &plan).expect("a transport");
             world.start(*who, id);
         }
@@ -156,6 +158,24 @@ fn plaintext_alerts_from_somebody_else_do_not_end_a_connection() {
 }
 
 #[test]
+fn a_plaintext_goodbye_from_somebody_else_does_not_end_a_handshake() {
+    let mut world = World::new(10);
+    let a = world.member("room", "a");
+    world.net.conditions.delay = Duration::from_millis(10);
+    world.create_transport(a, SEND, &Plan::SEND).expect("a transport");
+    let path = path_from(world.link(a, SEND).address);
+    world.start(a, SEND);
+    for number in 0..20 {
+        let mut alert = vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 1, number, 0, 2, 1, 0];
+        world.datagram(path, &mut alert);
+        world.run_for(Duration::from_millis(3));
+        assert!(world[a].link(SEND).is_some(), "alert {number}");
+    }
+    world.run_for(Duration::from_secs(1));
+    assert!(world.link(a, SEND).is_live());
+}
+
+#[test]
 fn noise_in_records_does_not_end_a_connection() {
     let mut world = World::new(8);
     let [a, _] = world.call("room", ["a", "b"]);
@@ -176,4 +196,26 @@ fn noise_in_records_does_not_end_a_connection() {
         assert!(world[a].link(SEND).is_some(), "{noise:?}");
     }
     world.assert_media();
+}
+
+#[test]
+fn hellos_cut_off_anywhere_do_not_spoil_the_handshake_after_them() {
+    let mut world = World::new(9);
+    let a = world.member("room", "a");
+    world.net.conditions.delay = Duration::from_millis(10);
+    world.create_transport(a, SEND, &Plan::SEND).expect("a transport");
+    world.start(a, SEND);
+    world.run_for(Duration::from_millis(20));
+    // Its check was answered: now its hello is under way.
+    let path = path_from(world.link(a, SEND).address);
+    let (hop, mut hello) = world.net.pop().expect("a hello");
+    assert_eq!((hop, hello[0]), (Hop::ToServer(path), 22));
+    for len in 0..hello.len() {
+        world.datagram(path, &mut hello[..len].to_vec());
+        assert!(world[a].link(SEND).is_some(), "cut at {len}");
+    }
+    world.datagram(path, &mut hello);
+    world.run_for(Duration::from_millis(50));
+    assert!(world.link(a, SEND).is_live());
+    assert_eq!(world.router.stats().dtls_connected, 1);
 }

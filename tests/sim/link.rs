@@ -268,8 +268,7 @@ impl Link {
         let keys = self.keys.as_mut()?;
         let mut sealed = packet.to_vec();
         sealed.resize(DATAGRAM_MAX, 0);
-        let len =
-            keys.tx.seal_rtp(&mut sealed, header_len, packet.len(), Ssrc(ssrc), SeqNo(seq));
+        let len = keys.tx.seal_rtp(&mut sealed, header_len, packet.len(), Ssrc(ssrc), SeqNo(seq));
         sealed.truncate(len);
         Some(sealed)
     }

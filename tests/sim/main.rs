@@ -16,6 +16,7 @@ mod source;
 mod stun;
 mod world;
 
+mod announcements;
 mod consent;
 mod dtls_roles;
 mod hostile;

@@ -123,7 +123,8 @@ fn in_every_order(steps: &[Step]) {
             steps[*step](&mut scene);
             scene.check();
         }
-        for who in scene.world.everybody().filter(|who| !scene.world[*who].gone).collect::<Vec<_>>() {
+        for who in scene.world.everybody().filter(|who| !scene.world[*who].gone).collect::<Vec<_>>()
+        {
             scene.world.drop_connection(who);
         }
         let stats = scene.world.router.stats();
@@ -138,7 +139,7 @@ fn permutations(order: &mut [usize], len: usize, visit: &mut impl FnMut(&[usize]
     }
     for i in 0..len {
         permutations(order, len - 1, visit);
-        order.swap(if len % 2 == 0 { i } else { 0 }, len - 1);
+        order.swap(if len.is_multiple_of(2) { i } else { 0 }, len - 1);
     }
 }
 
@@ -150,6 +151,7 @@ fn sources_transports_and_peers_end_in_every_order() {
         |scene| scene.close_transport(scene.b, RECEIVE),
         |scene| scene.leave(scene.a),
         |scene| scene.b = scene.replace(scene.b),
+        |scene| scene.vanish(scene.c),
     ]);
 }
 
@@ -160,7 +162,7 @@ fn pausing_stopping_and_closing_in_every_order() {
         |scene| scene.resume(scene.a, VIDEO),
         |scene| scene.set_playing(scene.b, false),
         |scene| scene.set_playing(scene.b, true),
-        |scene| scene.close_transport(scene.a, SEND),
+        |scene| scene.close_transport(scene.b, RECEIVE),
     ]);
 }
 

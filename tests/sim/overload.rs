@@ -23,17 +23,20 @@ fn a_full_arena_costs_packets_and_is_counted() {
     world.assert_media();
 }
 
+/// The server is to start the handshake, or to go on with it, and has no room to.
 #[test]
-fn timers_that_find_no_room_do_not_stop_the_clock() {
-    let mut world = World::new(2);
-    let a = world.member("room", "a");
-    // The server is to start the handshake, and cannot.
-    world.create_transport(a, SEND, &Plan { acts: Acts::Server, ..Plan::SEND }).expect("one");
-    world.start(a, SEND);
-    world.run_for(Duration::from_millis(500));
-    world.out.room = 0;
-    world.run_for(Duration::from_secs(2));
-    world.out.room = usize::MAX;
-    world.run_for(Duration::from_secs(3));
-    assert!(world.link(a, SEND).is_live(), "it starts when there is room again");
+fn handshakes_that_find_no_room_wait_for_it_and_do_not_stop_the_clock() {
+    for full_after in [Duration::from_millis(500), Duration::from_millis(1050)] {
+        let mut world = World::new(2);
+        world.net.conditions.delay = Duration::from_millis(20);
+        let a = world.member("room", "a");
+        world.create_transport(a, SEND, &Plan { acts: Acts::Server, ..Plan::SEND }).expect("one");
+        world.start(a, SEND);
+        world.run_for(full_after);
+        world.out.room = 0;
+        world.run_for(Duration::from_secs(2));
+        world.out.room = usize::MAX;
+        world.run_for(Duration::from_secs(8));
+        assert!(world.link(a, SEND).is_live(), "full after {full_after:?}");
+    }
 }

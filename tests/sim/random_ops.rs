@@ -1,6 +1,6 @@
 //! Thousands of random operations over three rooms, valid and not: each is answered as the model of
 //! PROTOCOL section 4 says, what is refused changes nothing, and everybody's knowledge stays true.
-//! A failure names its seed.
+//! A failure names its seed; with `SIM_SEED` in the environment that one alone runs.
 
 mod model;
 
@@ -18,7 +18,8 @@ use crate::world::{Who, World, path_from};
 
 const ROOMS: [&str; 3] = ["red", "green", "blue"];
 const NAMES: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
-const STEPS: usize = 4_000;
+const SEEDS: u64 = 3;
+const STEPS: usize = 6_000;
 
 /// Prints the seed of a run that panics.
 struct Seed(u64);
@@ -34,9 +35,13 @@ impl Drop for Seed {
 
 #[test]
 fn random_operations_keep_everything_true() {
-    for seed in 1..=4 {
+    let only = std::env::var("SIM_SEED").map(|seed| seed.parse().expect("a number"));
+    for seed in only.map_or(1..=SEEDS, |seed| seed..=seed) {
         let _seed = Seed(seed);
-        Storm::new(seed).run();
+        let storm = Storm::new(seed).run();
+        let stats = storm.world.router.stats();
+        let busy = [stats.dtls_connected, stats.rtp_forwarded, stats.key_frame_requests];
+        assert!(busy.iter().all(|count| *count > 20), "a storm, not a breeze: {busy:?}");
     }
 }
 
@@ -50,16 +55,17 @@ impl Storm {
         Self { world: World::new(seed), rng: fastrand::Rng::with_seed(seed ^ 0x5eed) }
     }
 
-    fn run(&mut self) {
+    fn run(mut self) -> Self {
         for step in 0..STEPS {
             self.operate();
             self.world.settle();
-            if step % 100 == 0 {
+            if step % 50 == 0 {
                 ROOMS.iter().for_each(|room| self.world.assert_truth(room));
                 self.world.assert_media();
             }
             self.pass_time();
         }
+        self
     }
 
     /// Long enough that nobody floods; now and then longer than any deadline.
@@ -75,20 +81,20 @@ impl Storm {
     fn operate(&mut self) {
         let Some(who) = self.somebody() else { return self.connect() };
         match self.rng.u32(..100) {
-            0..4 => self.connect(),
-            4..12 => self.join(who),
-            12..14 => self.go(who),
-            14..28 => self.create_transport(who),
-            28..38 => self.start_transport(who),
-            38..41 => self.close_transport(who),
-            41..53 => self.create_receiver(who),
-            53..56 => self.close_receiver(who),
-            56..64 => self.pause_or_resume(who),
-            64..76 => self.enable(who),
-            76..84 => self.play_or_stop(who),
-            84..87 => self.request_key_frame(who),
-            87..92 => self.send_media(who),
-            92..96 => self.send_junk(who),
+            0..2 => self.connect(),
+            2..12 => self.join(who),
+            12..13 => self.go(who),
+            13..22 => self.create_transport(who),
+            22..32 => self.start_transport(who),
+            32..34 => self.close_transport(who),
+            34..44 => self.create_receiver(who),
+            44..46 => self.close_receiver(who),
+            46..53 => self.pause_or_resume(who),
+            53..68 => self.enable(who),
+            68..75 => self.play_or_stop(who),
+            75..78 => self.request_key_frame(who),
+            78..92 => self.send_media(who),
+            92..95 => self.send_junk(who),
             _ => self.talk_nonsense(who),
         }
     }
@@ -125,8 +131,10 @@ impl Storm {
         let _ = self.ask(who, "join", json!({}), Codes::of(&[(true, 409)]));
     }
 
+    /// Somebody goes, less often than others come.
     fn go(&mut self, who: Who) {
         match (self.rng.bool(), self.world[who].is_member()) {
+            _ if self.rng.u32(..4) > 0 => {}
             (true, true) => self.world.leave(who),
             (true, false) => self.world.notify(who, "leave", json!({})),
             (false, _) => self.world.drop_connection(who),
@@ -182,17 +190,17 @@ impl Storm {
 
     /// Checks begin; who answers states his fingerprint, before or after.
     fn start_transport(&mut self, who: Who) {
-        let id = self.id();
-        let plan = self.world[who].link(id).map(|link| link.plan);
-        if let Some(plan) = plan {
-            if self.rng.bool() || !plan.answers {
-                self.world.start(who, id);
-            }
-            if self.rng.bool() {
-                self.world.update_transport(who, id, &plan);
-            }
-        } else {
-            self.world.update_transport(who, id, &Plan::SEND);
+        let open = self.world[who].links.iter().filter(|link| !link.closed && !link.is_live());
+        let ids: Vec<_> = open.map(|link| (link.id, link.plan)).collect();
+        let Some((id, plan)) = self.rng.choice(ids) else {
+            let id = self.id();
+            return self.world.update_transport(who, id, &Plan::SEND);
+        };
+        if self.rng.u32(..4) > 0 {
+            self.world.start(who, id);
+        }
+        if plan.answers && self.rng.u32(..4) > 0 {
+            self.world.update_transport(who, id, &plan);
         }
     }
 
@@ -212,8 +220,9 @@ impl Storm {
         let kind = if self.rng.bool() { Kind::Audio } else { Kind::Video };
         let mut source = self.world.new_source(kind, transport);
         source.paused = self.rng.u32(..4) == 0;
-        if self.rng.u32(..8) == 0
-            && let Some(other) = self.world[who].sources.values().next()
+        let mut others = self.world[who].sources.values();
+        if let Some(other) = others.find(|other| other.transport == transport)
+            && self.rng.u32(..4) == 0
         {
             source.ssrc = other.ssrc;
         }
@@ -284,16 +293,17 @@ impl Storm {
 
     fn send_media(&mut self, who: Who) {
         let client = &self.world[who];
-        let sources = client.sources.iter().filter(|(_, source)| {
-            client.link(source.transport).is_some_and(|link| link.is_live())
-        });
+        let sources = client
+            .sources
+            .iter()
+            .filter(|(_, source)| client.link(source.transport).is_some_and(|link| link.is_live()));
         let ids: Vec<u32> = sources.map(|(id, _)| *id).collect();
         let Some(id) = self.rng.choice(ids) else { return };
         let picture = if self.rng.bool() { Picture::Key } else { Picture::Delta };
         match self.rng.u32(..4) {
             0 => self.world.source_report(who, id),
             1 => self.world.lose_packet(who, id),
-            _ => self.world.packet(who, id, picture),
+            _ => (0..8).for_each(|_| self.world.packet(who, id, picture)),
         }
     }
 
@@ -318,7 +328,7 @@ impl Storm {
     /// Messages that mean nothing, or nothing here.
     fn talk_nonsense(&mut self, who: Who) {
         let before = self.surface();
-        let fatal = match self.rng.u32(..60) {
+        let fatal = match self.rng.u32(..300) {
             0 => Some(("{not json", CloseReason::NotJson)),
             1 => Some((r#"{"hello":1}"#, CloseReason::Envelope)),
             _ => None,
@@ -333,7 +343,7 @@ impl Storm {
             0 => {
                 let method = ["frobnicate", "leave", ""][self.rng.usize(..3)];
                 let refused = self.world.request(who, method, json!({"id": 1}));
-                assert!(matches!(refused, Err(400 | 404)), "{method}: {refused:?}");
+                assert!(matches!(refused, Err(400 | 403 | 404)), "{method}: {refused:?}");
                 assert_eq!(self.world.router.stats().drops_total(), ignored, "it was answered");
             }
             1 => {

@@ -27,7 +27,12 @@ const REFUSALS_MAX: u32 = 100_000;
 impl Recorder {
     pub(crate) fn new() -> Self {
         // Slots are handed out as they were left: nobody may rely on zeros.
-        Self { slot: Box::new([0xa5; DATAGRAM_MAX]), said: Vec::new(), room: usize::MAX, refused: 0 }
+        Self {
+            slot: Box::new([0xa5; DATAGRAM_MAX]),
+            said: Vec::new(),
+            room: usize::MAX,
+            refused: 0,
+        }
     }
 
     pub(crate) fn drain(&mut self) -> Vec<Said> {

@@ -39,9 +39,9 @@ pub(crate) fn read(mut compound: &[u8]) -> Vec<Rtcp> {
                 packets: u32_at(packet, 20),
                 octets: u32_at(packet, 24),
             },
-            (201, _) => Rtcp::ReceiverReport {
-                blocks: packet[8..].chunks_exact(24).map(block).collect(),
-            },
+            (201, _) => {
+                Rtcp::ReceiverReport { blocks: packet[8..].chunks_exact(24).map(block).collect() }
+            }
             (202, 1) => {
                 assert_eq!(packet[8], 1, "CNAME");
                 let text = &packet[10..10 + usize::from(packet[9])];

@@ -7,6 +7,7 @@ mod verbs;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Index, IndexMut};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use corinth::sfu::{Candidate, Router, RouterConfig};
@@ -21,6 +22,11 @@ use crate::source::Source;
 
 /// More events than this at one moment are a loop without end.
 const EVENTS_PER_MOMENT: u32 = 200_000;
+
+/// The server's certificate and the clients', made once: it takes longer than a handshake.
+static IDENTITIES: LazyLock<[Identity; 2]> = LazyLock::new(|| {
+    [1, 2].map(|seed| Identity::generate_seeded(seed).expect("a certificate can be made"))
+});
 
 /// A client of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,12 +68,11 @@ impl World {
     #[expect(clippy::disallowed_methods, reason = "an epoch for the engines; time is virtual")]
     pub(crate) fn new(seed: u64) -> Self {
         let epoch = Instant::now();
-        let identity = |seed| Identity::generate_seeded(seed).expect("a certificate can be made");
         let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 40_000));
         let config = RouterConfig {
             shard: ShardId(0),
             candidates: vec![Candidate { socket: SocketId(0), address }],
-            identity: identity(seed),
+            identity: IDENTITIES[0].clone(),
             epoch,
             seed,
         };
@@ -79,7 +84,7 @@ impl World {
             rng: fastrand::Rng::with_seed(seed),
             datagrams: 0,
             epoch,
-            identity: identity(seed + 1),
+            identity: IDENTITIES[1].clone(),
             clients: Vec::new(),
             owners: HashMap::new(),
             addresses: 0,

@@ -13,6 +13,7 @@ const ENTER_MS = 30_000;
 /** Small pictures: two cores encode and decode them for a whole room. Runs inside the page. */
 function smallCamera({ width, height, frameRate }) {
   const devices = navigator.mediaDevices;
+  if (!devices) return; // about:blank, before the page
   const open = devices.getUserMedia.bind(devices);
   devices.getUserMedia = ({ audio, video }) => open({
     audio, video: video && { width, height, frameRate },

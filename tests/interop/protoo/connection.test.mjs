@@ -244,10 +244,14 @@ test('a client that answers no ping is gone after two of them, the others stay',
 
 test('a server that ends says so: 1001', async () => {
   const ending = await Server.start();
-  const peer = await Raw.open(ending, newRoom(), 'a');
-  await peer.request(1, 'join', {});
-  await ending.stop();
-  await peer.closedWith(1001);
+  try {
+    const peer = await Raw.open(ending, newRoom(), 'a');
+    await peer.request(1, 'join', {});
+    await ending.stop();
+    await peer.closedWith(1001);
+  } finally {
+    await ending.stop();
+  }
 });
 
 test('a flood of requests: 429 first, 1008 in the end', async () => {

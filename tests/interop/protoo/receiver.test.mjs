@@ -150,8 +150,8 @@ const WRONG = [
   ['payloadType', 400, (rtp) => { rtp.codecs[1].payloadType = 120; }],
   ['apt', 400, (rtp) => { rtp.codecs[1].parameters.apt = 96; }],
   ['apt', 400, (rtp) => { rtp.codecs[1].parameters = {}; }],
-  ['encodings', 400, (rtp) => { delete rtp.encodings; }],
-  ['encodings', 400, (rtp) => { rtp.encodings = []; }],
+  ['encodings', 400, (rtp) => { rtp.encodings = { ssrc: 1 }; }],
+  ['ssrc', 400, (rtp) => { rtp.encodings = [{}, {}]; }],
   ['encodings', 400, (rtp) => { rtp.encodings = NINE_SSRCS; }],
   ['ssrc', 400, (rtp) => { rtp.encodings[0].ssrc = 'one'; }],
   ['ssrc', 400, (rtp) => { rtp.encodings[0].ssrc = 2 ** 32; }],
@@ -168,15 +168,17 @@ const WRONG = [
   ['ssrc', 400, (rtp) => { rtp.encodings[0].rtx.ssrc = 10_050; }],
 ];
 
-test('what contradicts itself is refused, names the field, and changes nothing', async () => {
+test('what contradicts itself is refused, names the field, and changes nothing', async (t) => {
   const [alice, bob] = await pair();
   await sendTransport(alice);
   await alice.request('createReceiver', audio(50, 1));
   await bob.next('newSender');
   for (const [field, code, change] of WRONG) {
-    const data = changed(video(60, 1), change);
-    const reason = await alice.refused(code, 'createReceiver', data);
-    assert.ok(reason.includes(field), `"${reason}" names ${field}`);
+    await t.test(`${code}: ${change}`, async () => {
+      const data = changed(video(60, 1), change);
+      const reason = await alice.refused(code, 'createReceiver', data);
+      assert.ok(reason.includes(field), `"${reason}" names ${field}`);
+    });
   }
   await alice.refused(409, 'createReceiver', audio(50, 1, { rtpParameters: opus(777) }));
   await bob.quiet();
@@ -198,7 +200,7 @@ test('nothing is received on a transport that was made to send', async () => {
   alice.drop();
 });
 
-test('codec names in any case, mid for muxId, rids for ssrcs', async () => {
+test('codec names in any case, mid for muxId, rids for ssrcs, or none of them', async () => {
   const [alice, bob] = await pair();
   await sendTransport(alice);
   const shout = changed(audio(2, 1), ({ codecs: [codec] }) => {
@@ -215,6 +217,9 @@ test('codec names in any case, mid for muxId, rids for ssrcs', async () => {
   const { encodings } = (await bob.next('newSender')).rtpParameters;
   assert.equal(encodings.length, 1);
   assert.equal(typeof encodings[0].ssrc, 'number');
+  const byPayloadType = changed(audio(4, 1), (rtp) => { delete rtp.encodings; });
+  await alice.request('createReceiver', byPayloadType);
+  assert.equal((await bob.next('newSender')).rtpParameters.encodings.length, 1);
   for (const peer of [alice, bob]) peer.drop();
 });
 

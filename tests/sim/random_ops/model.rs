@@ -83,21 +83,18 @@ impl Model<'_> {
 
     /// `enableSender`, and the transport that it will be sent on.
     pub(crate) fn enable(&self, id: u32, named: Option<u32>) -> (Codes, Option<u32>) {
-        let is = |direction| {
-            move |link: &Link| link.plan.direction == Some(direction)
-        };
+        let is = |direction| move |link: &Link| link.plan.direction == Some(direction);
         let (sends, receives) = (is("send"), is("recv"));
         let carries = |link: &Link| self.0.sources.values().any(|it| it.transport == link.id);
         let mut open: Vec<&Link> = self.0.links.iter().filter(|link| !link.closed).collect();
         open.reverse(); // newest first
-        let named = named.map(|named| open.iter().find(|link| link.id == named));
+        let named = named.map(|named| open.iter().copied().find(|link| link.id == named));
         let transport = match named {
-            Some(named) => named.copied(),
+            Some(named) => named,
             None => {
                 open.retain(|link| !sends(link));
-                let newest = |rule: &dyn Fn(&Link) -> bool| {
-                    open.iter().find(|link| rule(link)).copied()
-                };
+                let newest =
+                    |rule: &dyn Fn(&Link) -> bool| open.iter().find(|link| rule(link)).copied();
                 newest(&receives)
                     .or_else(|| newest(&|link| link.plan.answers))
                     .or_else(|| newest(&|link| !carries(link)))
@@ -106,7 +103,7 @@ impl Model<'_> {
         let codes = Codes::of(&[
             (!self.knows(id), 404),
             (self.0.watched.contains_key(&id), 409),
-            (named == Some(None), 404),
+            (matches!(named, Some(None)), 404),
             (transport.is_some_and(sends), 409),
             (named.is_none() && transport.is_none(), 409),
         ]);

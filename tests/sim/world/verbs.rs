@@ -51,12 +51,7 @@ impl World {
     }
 
     /// Makes a transport; its checks do not start yet.
-    pub(crate) fn create_transport(
-        &mut self,
-        who: Who,
-        id: u32,
-        plan: &Plan,
-    ) -> Result<(), u16> {
+    pub(crate) fn create_transport(&mut self, who: Who, id: u32, plan: &Plan) -> Result<(), u16> {
         let mut data = json!({"id": id, "options": {}});
         data["direction"] = json!(plan.direction);
         if !plan.answers {
@@ -127,12 +122,7 @@ impl World {
     }
 
     /// `createReceiver` for a source.
-    pub(crate) fn create_receiver(
-        &mut self,
-        who: Who,
-        id: u32,
-        source: Source,
-    ) -> Result<(), u16> {
+    pub(crate) fn create_receiver(&mut self, who: Who, id: u32, source: Source) -> Result<(), u16> {
         let data = json!({
             "id": id, "kind": source.kind, "transportId": source.transport,
             "rtpParameters": source.rtp_parameters(), "paused": source.paused,
@@ -179,9 +169,10 @@ impl World {
         Ok(())
     }
 
-    /// Enables everything that it knows of.
+    /// Enables everything that it knows of and has not enabled yet.
     pub(crate) fn watch_all(&mut self, who: Who, transport: u32) {
-        let ids: Vec<u32> = self[who].knowledge().senders().into_keys().collect();
+        let mut ids: Vec<u32> = self[who].knowledge().senders().into_keys().collect();
+        ids.retain(|id| !self[who].watched.contains_key(id));
         for id in ids {
             self.enable(who, id, transport).expect("enables");
         }
