@@ -111,7 +111,7 @@ impl Agent {
     }
 
     /// Moves to a new local port, as a client does whose network changes: checks leave from there
-    /// at once, everything else once the first is answered. The old port still receives.
+    /// at once, everything else once the first is answered. The old port is closed then.
     ///
     /// # Errors
     /// As [`Agent::connect`]; the old path is used on then.
@@ -241,7 +241,14 @@ impl Path {
         let mut buffer = vec![0; DATAGRAM_MAX];
         loop {
             tokio::select! {
-                changed = route.changed() => if changed.is_err() { return },
+                changed = route.changed() => {
+                    let used = |route: &Route| {
+                        [&route.sends, &route.checks].iter().any(|s| Arc::ptr_eq(s, &self.socket))
+                    };
+                    if changed.is_err() || !used(&route.borrow_and_update()) {
+                        return;
+                    }
+                }
                 _ = checks.tick() => {
                     let nominated = Arc::ptr_eq(&route.borrow().checks, &self.socket);
                     if nominated && self.check().await.is_err() {
