@@ -13,8 +13,8 @@ const WORDS: usize = WIDTH as usize / 64;
 /// appendix A); 144 bytes.
 ///
 /// A stream starts at roll-over count 0. If its first packets straddle the wrap from 65535 to 0 and
-/// one from behind the wrap arrives first, that one is not recognized (its tag is bad, so nothing
-/// is learned from it); one from before the wrap then puts the count right. Only if all of those are
+/// one from behind the wrap arrives first, that one is not recognized (its tag is bad: nothing is
+/// learned from it); one from before the wrap then puts the count right. Only if all of those are
 /// lost does the stream stay dark, which is why senders start below 2^15.
 #[derive(Debug, Clone, Default)]
 pub struct RtpWindow {
