@@ -2,7 +2,7 @@
 //! packets and messages between them. Sans-IO: bytes, a path and a time come in; what is to be
 //! sent goes to an [`Outbox`]. `shard` drives it under sockets, `tests/sim` under a virtual clock.
 //!
-//! Owned by the Router in slabs and named by keys: rooms, peers, transports ([`association`]) and
+//! Owned by the Router in slabs and named by keys: rooms, peers, transports (`association`) and
 //! Receivers; a Receiver owns its enabled Senders. Bounds are in `types::limit`.
 
 mod association;
