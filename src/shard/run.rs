@@ -35,7 +35,7 @@ const MEDIA_PREEMPT: Duration = Duration::from_millis(10);
 /// The same while no media waits; and when a shard starts and has no heartbeat yet.
 const PREEMPT: Duration = Duration::from_millis(250);
 
-/// A shard never sleeps longer. It costs 0.02 % of a core.
+/// A shard never sleeps longer. An idle one needs 0.2 % of its core for it in a debug build.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// How much of a busy shard is media's; the rest is signaling's.
