@@ -56,7 +56,7 @@ install() {
 
 tools() {
   local missing=() version
-  command -v cargo >/dev/null || die "no cargo: see https://rustup.rs (1.88 or newer)"
+  command -v cargo >/dev/null || die "no cargo: see https://rustup.rs (1.95 or newer)"
   command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
   if [ "$browsers" = yes ]; then
     [ -x "$chromium" ] || missing+=(chromium)

@@ -1,6 +1,5 @@
 // Takes the README's pictures of the demo page: four peers on a desk, two on a phone. Apart from
-// the
-// tests, so that those never write a tracked file.
+// the tests, so that those never write a tracked file.
 //
 //   node screenshot.mjs [FOLDER]      default: docs/ of the repository
 

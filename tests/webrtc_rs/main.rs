@@ -9,3 +9,4 @@ mod key_frames;
 mod path;
 mod reports;
 mod server;
+mod shards;

@@ -49,6 +49,14 @@ impl Server {
         self.sum(|shard| shard[name].as_u64().with_context(|| format!("no {name}"))).await
     }
 
+    /// What each shard has counted as `name`.
+    pub(crate) async fn by_shard(&self, name: &str) -> anyhow::Result<Vec<u64>> {
+        let stats = self.get("/stats").await?;
+        let shards = stats["shards"].as_array().context("no shards")?;
+        let count = |shard: &Value| shard[name].as_u64().with_context(|| format!("no {name}"));
+        shards.iter().map(count).collect()
+    }
+
     /// What all shards together have dropped for `reason`; a reason that never occurred is not
     /// listed.
     pub(crate) async fn drops(&self, reason: &str) -> anyhow::Result<u64> {
