@@ -1,5 +1,5 @@
-//! Datagrams to send: [`TxArena`] collects what a turn has to say and hands it to the kernel in as few
-//! and as large pieces as possible. It allocates when it is made and never again.
+//! Datagrams to send: [`TxArena`] collects what a turn has to say and hands it to the kernel in as
+//! few and as large pieces as possible. It allocates when it is made and never again.
 //!
 //! ```text
 //! slots    [ a1 ][ b1 ][ a2 ][ b2 ][ a3 ][ c1 ]    one datagram each, in the order of their commits

@@ -1,5 +1,5 @@
-//! Datagrams received in batches: [`RxBatch`] takes many with one system call. It allocates when it is
-//! made and never again.
+//! Datagrams received in batches: [`RxBatch`] takes many with one system call. It allocates when it
+//! is made and never again.
 
 use std::io;
 use std::net::SocketAddr;

@@ -38,8 +38,8 @@ impl Control {
     }
 }
 
-/// The one control message that is sent: `UDP_SEGMENT`, a `u16`. It has the kernel cut a message into
-/// datagrams of that many bytes, the last as long as what is left (Linux 4.18, `udp(7)`).
+/// The one control message that is sent: `UDP_SEGMENT`, a `u16`. It has the kernel cut a message
+/// into datagrams of that many bytes, the last as long as what is left (Linux 4.18, `udp(7)`).
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(8))]
 pub(in crate::net) struct Segment([u8; HEADER + align(size_of::<u16>())]);
