@@ -2,9 +2,9 @@
 //! few and as large pieces as possible. It allocates when it is made and never again.
 //!
 //! ```text
-//! slots    [ a1 ][ b1 ][ a2 ][ b2 ][ a3 ][ c1 ]    one datagram each, in the order of their commits
-//! next       2     3     4     -     -     -       the next slot of the same train
-//! trains   a: 0-2-4    b: 1-3    c: 5              one message each: to one path, equal in length
+//! slots    [ a1 ][ b1 ][ a2 ][ b2 ][ a3 ][ c1 ]   one datagram each, as committed
+//! next       2     3     4     -     -     -      the next of the same train
+//! trains   a: 0-2-4    b: 1-3    c: 5             one message each
 //! ```
 //!
 //! Most of what a datagram costs is the kernel's path, which a train walks once for all of its
