@@ -1,6 +1,6 @@
 //! What sending in batches and trains saves: 64 datagrams of 1200 bytes, by one `sendto` each to 64
-//! destinations, and by `TxArena::flush` to 64 destinations one each, to 32 two each, and so on. All
-//! in one run, because on a shared machine only the ratio means something.
+//! destinations, and by `TxArena::flush` to 64 destinations one each, to 32 two each, and so on.
+//! All in one run, because on a shared machine only the ratio means something.
 //!
 //! The destinations are loopback sockets, emptied between rounds outside of the measurement, so
 //! that every datagram is really delivered; loopback does that on the sender's time.
