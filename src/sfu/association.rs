@@ -24,9 +24,10 @@ pub(super) struct Target {
     pub(super) rtx: bool,
 }
 
-/// An SSRC that the client sends under. It outlives its Receiver without a target, so that what was
-/// received once under this transport's key stays received.
-#[derive(Debug)]
+/// An SSRC that the client sends under. It is followed without a target before and after its
+/// Receiver's life: what was received once under this transport's key stays received, and the count
+/// of roll-overs goes on.
+#[derive(Debug, Default)]
 struct Stream {
     window: RtpWindow,
     target: Option<Target>,
@@ -126,22 +127,20 @@ impl Association {
         self.transport.ice_mut().handle_authentic(now);
         // An SSRC that we send under is not the client's to use.
         let target = target.filter(|_| !self.senders.contains_key(&header.ssrc));
-        let target = target.ok_or(DropReason::NoReceiver)?;
-        self.stream(header.ssrc, target)?.window.accept(seq);
-        Ok((len, seq, target))
+        let stream = self.stream(header.ssrc)?;
+        stream.window.accept(seq);
+        stream.target = target;
+        Ok((len, seq, target.ok_or(DropReason::NoReceiver)?))
     }
 
-    /// The stream of an SSRC that belongs to `target`, made if it is new.
-    fn stream(&mut self, ssrc: Ssrc, target: Target) -> Result<&mut Stream, DropReason> {
+    /// The stream of an SSRC, made if it is new. One that belongs to nobody makes room for it.
+    fn stream(&mut self, ssrc: Ssrc) -> Result<&mut Stream, DropReason> {
         if !self.streams.contains_key(&ssrc) && self.streams.len() >= SSRCS_MAX {
             let orphan = self.streams.iter().find(|(_, stream)| stream.target.is_none());
             let orphan = *orphan.ok_or(DropReason::SsrcLimit)?.0;
             self.streams.remove(&orphan);
         }
-        let new = Stream { window: RtpWindow::new(), target: None };
-        let stream = self.streams.entry(ssrc).or_insert(new);
-        stream.target = Some(target);
-        Ok(stream)
+        Ok(self.streams.entry(ssrc).or_default())
     }
 
     /// Opens a compound RTCP packet in place; its plain length.
@@ -234,7 +233,9 @@ impl Association {
             for (ssrc, rtx) in [(declared.ssrc, false), (declared.rtx_ssrc, true)] {
                 if let Some(ssrc) = ssrc {
                     // A transport full of live streams learns this one from its packets, or not.
-                    let _ = self.stream(ssrc, Target { receiver, encoding, rtx });
+                    if let Ok(stream) = self.stream(ssrc) {
+                        stream.target = Some(Target { receiver, encoding, rtx });
+                    }
                 }
             }
         }
