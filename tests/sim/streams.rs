@@ -74,3 +74,16 @@ fn ssrcs_that_nobody_declared_make_room() {
     world.assert_media();
     assert_eq!(world.drops(DropReason::SsrcLimit), 0);
 }
+
+/// Camera and screen have one payload type: until the screen is declared, its packets can only be
+/// taken for the camera's.
+#[test]
+fn a_second_source_may_send_before_it_is_declared() {
+    let (mut world, [a, b]) = scene(4);
+    world.send(a, VIDEO, Kind::Video, SEND);
+    let mut screen = world.new_source(Kind::Video, SEND);
+    send(&mut world, a, &mut screen);
+    world.create_receiver(a, 9, screen).expect("the SSRC was guessed at, not declared");
+    world.watch_all(b, RECEIVE);
+    world.assert_media();
+}
