@@ -256,7 +256,7 @@ impl Router {
         if peer.transports.len() >= TRANSPORTS_PER_PEER_MAX {
             return Err(Error::too_many("transports a peer"));
         }
-        let credentials = Credentials::generate(self.config.shard, &mut self.rng);
+        let credentials = Credentials::generate(self.config.shard, &mut self.secrets);
         let (identity, epoch) = (&self.config.identity, self.config.epoch);
         let mut transport = Transport::new(credentials.clone(), identity, epoch, now);
         self.transports_made += 1;

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use slotmap::SlotMap;
@@ -19,7 +21,7 @@ const REPAIRED_RID: u8 = 11;
 #[expect(clippy::disallowed_methods, reason = "an epoch for the engine, which is not used")]
 fn association() -> Association {
     let identity = Identity::generate().expect("a certificate can be made");
-    let credentials = Credentials::generate(ShardId(0), &mut fastrand::Rng::with_seed(1));
+    let credentials = Credentials::generate(ShardId(0), &mut StdRng::from_seed([1; 32]));
     let now = Timestamp::START;
     let transport = Transport::new(credentials, &identity, Instant::now(), now);
     let made = Made {
