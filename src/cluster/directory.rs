@@ -22,7 +22,8 @@ pub fn home(room: &str, shards: usize, seed: u64) -> ShardId {
 #[derive(Debug)]
 pub struct Directory {
     rooms: HashMap<Box<str>, Room, RandomState>,
-    loads: Vec<Load>,
+    /// Peers of each shard: what it last said, and what has been placed and released here since.
+    loads: Vec<u64>,
     /// Where the search for the least busy shard starts, so that equals take turns.
     turn: usize,
 }
@@ -34,19 +35,10 @@ struct Room {
     connections: usize,
 }
 
-/// How busy a shard is.
-#[derive(Debug, Clone, Copy, Default)]
-struct Load {
-    /// Peers that the shard last said it has.
-    published: u64,
-    /// Connections sent there since.
-    placed: u64,
-}
-
 impl Directory {
     /// An empty part among `shards`, at least one.
     pub fn new(shards: usize) -> Self {
-        Self { rooms: HashMap::default(), loads: vec![Load::default(); shards], turn: 0 }
+        Self { rooms: HashMap::default(), loads: vec![0; shards], turn: 0 }
     }
 
     /// Counts one more connection to `room` and says which shard owns it: the least busy one if
@@ -64,7 +56,7 @@ impl Directory {
                 owner
             }
         };
-        self.loads[usize::from(owner.0)].placed += 1;
+        self.loads[usize::from(owner.0)] += 1;
         owner
     }
 
@@ -75,6 +67,10 @@ impl Directory {
             debug_assert!(false, "a release without a place");
             return;
         };
+        // A shard publishes changes only: one whose visitors come and go between two of its looks
+        // must not seem busier with each.
+        let load = &mut self.loads[usize::from(entry.get().owner.0)];
+        *load = load.saturating_sub(1);
         entry.get_mut().connections -= 1;
         if entry.get().connections == 0 {
             entry.remove();
@@ -83,7 +79,7 @@ impl Directory {
 
     /// A shard says how many peers it has.
     pub fn publish(&mut self, shard: ShardId, peers: u64) {
-        self.loads[usize::from(shard.0)] = Load { published: peers, placed: 0 };
+        self.loads[usize::from(shard.0)] = peers;
     }
 
     /// Rooms with an entry.
@@ -93,9 +89,8 @@ impl Directory {
 
     fn least_busy(&mut self) -> ShardId {
         let shards = self.loads.len();
-        let busy = |shard: &usize| self.loads[*shard].published + self.loads[*shard].placed;
         let turns = (0..shards).map(|i| (self.turn + i) % shards);
-        let shard = turns.min_by_key(busy).unwrap_or(0);
+        let shard = turns.min_by_key(|&shard| self.loads[shard]).unwrap_or(0);
         self.turn = (shard + 1) % shards;
         ShardId(shard as u8)
     }
@@ -131,6 +126,19 @@ mod tests {
         let owners: Vec<_> = (0..6).map(|i| directory.place(&i.to_string()).0).collect();
         let count = |shard| owners.iter().filter(|&&owner| owner == shard).count();
         assert_eq!((count(0), count(1), count(2)), (0, 4, 2));
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_weighs_nothing() {
+        let mut directory = Directory::new(2);
+        let owner = directory.place("restless");
+        for _ in 0..100 {
+            directory.place("restless");
+            directory.release("restless");
+        }
+        // Nobody has published anything: as many peers as before when it looked.
+        let others: Vec<_> = (0..3).map(|i| directory.place(&i.to_string())).collect();
+        assert!(others.contains(&owner), "{others:?} and {owner:?}");
     }
 
     #[test]
