@@ -140,7 +140,7 @@ export class Room extends EventTarget {
    * Starts to receive. Called again, it gives the same track.
    *
    * @param {RemoteSender} sender
-   * @returns {Promise<MediaStreamTrack>}  It ends when the sender closes.
+   * @returns {Promise<MediaStreamTrack>}  Its `readyState` is `'ended'` once the sender is closed.
    * @throws {CorinthError} `no-codec`, `negotiation`, `closed`, or the server's refusal.
    */
   receive(sender) {

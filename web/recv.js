@@ -86,6 +86,8 @@ export class RecvTransport extends Transport {
     const section = this.#sections.find(({ mid }) => mid === String(sender.id));
     if (!section) return;
     section.state = section === this.#sections[0] ? 'inactive' : 'rejected';
+    // The browser ends the track of a rejected section only.
+    if (section.state === 'inactive') sender.track?.stop();
     this.#schedule();
   }
 
@@ -129,9 +131,12 @@ export class RecvTransport extends Transport {
       if (!this.#streamOf.has(peerName)) {
         this.#streamOf.set(peerName, `peer-${this.#streams.next()}`);
       }
-      const free = next.findIndex(({ state }) => state === 'rejected');
-      next[free < 0 ? next.length : free] = {
-        kind, mid: String(id), state: 'sendonly', parameters, stream: this.#streamOf.get(peerName),
+      const mid = String(id);
+      // Asked for again after a failure, it has a section already.
+      const own = next.findIndex((section) => section.mid === mid);
+      const place = own < 0 ? next.findIndex(({ state }) => state === 'rejected') : own;
+      next[place < 0 ? next.length : place] = {
+        kind, mid, state: 'sendonly', parameters, stream: this.#streamOf.get(peerName),
       };
     }
     return next;
@@ -165,8 +170,8 @@ export class RecvTransport extends Transport {
       sender.track = transceiver.receiver.track;
       resolve(sender.track);
     } catch (error) {
-      this.forget(sender);
       reject(error);
+      this.forget(sender);
     }
   }
 
@@ -177,7 +182,7 @@ export class RecvTransport extends Transport {
 
   close() {
     super.close();
-    for (const { reject } of this.#wanted.values()) reject(new ClosedError(GONE));
+    for (const { reject } of this.#wanted.values()) reject(new ClosedError('The room is closed.'));
   }
 }
 

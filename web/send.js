@@ -32,7 +32,7 @@ export class LocalSource {
   /** @param {any} [appData]  For the others. */
   pause(appData) {
     return this.#whileOpen(async () => {
-      if (this.paused) return;
+      // Said again where it is paused already: the time before, the server may not have heard it.
       this.paused = true;
       await this.#rtcSender.replaceTrack(null);
       await this.#signaling.request('pauseReceiver', { id: this.id, appData });
@@ -107,14 +107,15 @@ export class SendTransport extends Transport {
     await this.connect('send', { dtlsParameters: { role: 'client', fingerprints } });
     const parameters = sourceParameters(section, codecs, rtpCapabilities);
     const id = ids.next();
-    await signaling.request('createReceiver', {
-      id, kind: track.kind, transportId: this.id, rtpParameters: parameters, paused, appData,
-    });
     try {
+      await signaling.request('createReceiver', {
+        id, kind: track.kind, transportId: this.id, rtpParameters: parameters, paused, appData,
+      });
       await this.#answer(sections, new Map(this.#sources).set(section.mid, {
         parameters, live: true,
       }));
     } catch (error) {
+      // Where no answer came, it may have been yes; after a refusal this says nothing new.
       signaling.notify('closeReceiver', { id });
       throw error;
     }
