@@ -152,7 +152,10 @@ impl Association {
         packet: &mut [u8],
     ) -> Result<usize, DropReason> {
         let rx = self.transport.rx().ok_or(DropReason::NoKeys)?;
-        let len = rx.open_rtcp(packet).map_err(drop_reason)?;
+        let len = rx.open_rtcp(packet).map_err(|error| match error {
+            OpenError::TooShort => DropReason::RtcpMalformed,
+            error => drop_reason(error),
+        })?;
         self.transport.ice_mut().handle_authentic(now);
         Ok(len)
     }
