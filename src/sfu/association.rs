@@ -137,7 +137,7 @@ impl Association {
 
     /// The stream of an SSRC, made if it is new. One that belongs to nobody makes room for it.
     fn stream(&mut self, ssrc: Ssrc) -> Result<&mut Stream, DropReason> {
-        if !self.streams.contains_key(&ssrc) && self.streams.len() >= SSRCS_MAX {
+        if self.streams.len() >= SSRCS_MAX && !self.streams.contains_key(&ssrc) {
             let orphan = self.streams.iter().find(|(_, stream)| stream.target.is_none());
             let orphan = *orphan.ok_or(DropReason::SsrcLimit)?.0;
             self.streams.remove(&orphan);

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::types::{PeerKey, Ssrc};
 
-/// 2^32 divided by the golden ratio, and odd: steps of it visit every number before one comes again,
-/// and neighbours lie far apart.
+/// 2^32 divided by the golden ratio, and odd: steps of it visit every number before one comes
+/// again, and neighbours lie far apart.
 const SSRC_STEP: u32 = 0x9e37_79b9;
 
 /// One conference.
