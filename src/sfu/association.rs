@@ -137,7 +137,7 @@ impl Association {
 
     /// The stream of an SSRC, made if it is new. One that belongs to nobody makes room for it.
     fn stream(&mut self, ssrc: Ssrc) -> Result<&mut Stream, DropReason> {
-        if !self.streams.contains_key(&ssrc) && self.streams.len() >= SSRCS_MAX {
+        if self.streams.len() >= SSRCS_MAX && !self.streams.contains_key(&ssrc) {
             let orphan = self.streams.iter().find(|(_, stream)| stream.target.is_none());
             let orphan = *orphan.ok_or(DropReason::SsrcLimit)?.0;
             self.streams.remove(&orphan);
@@ -152,7 +152,10 @@ impl Association {
         packet: &mut [u8],
     ) -> Result<usize, DropReason> {
         let rx = self.transport.rx().ok_or(DropReason::NoKeys)?;
-        let len = rx.open_rtcp(packet).map_err(drop_reason)?;
+        let len = rx.open_rtcp(packet).map_err(|error| match error {
+            OpenError::TooShort => DropReason::RtcpMalformed,
+            error => drop_reason(error),
+        })?;
         self.transport.ice_mut().handle_authentic(now);
         Ok(len)
     }

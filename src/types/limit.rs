@@ -70,5 +70,5 @@ pub const REQUESTS_PER_SECOND: u32 = 100;
 const _: () = assert!(APP_DATA_MAX * 4 < FRAME_MAX);
 // One frame of a client may cause an answer of about its size without closing it as slow.
 const _: () = assert!(FRAME_MAX < SIGNAL_QUEUE_MAX);
-// Every Receiver can have all its encodings, each with rtx, on one transport.
-const _: () = assert!(SSRCS_MAX >= 8 * RECEIVERS_PER_PEER_MAX);
+// Every Receiver of a peer can have four encodings, each with rtx, on one transport.
+const _: () = assert!(SSRCS_MAX >= 4 * 2 * RECEIVERS_PER_PEER_MAX);

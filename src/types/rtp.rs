@@ -79,3 +79,16 @@ short_text! {
     /// RTP stream id, one of several encodings of a source (RFC 8852).
     Rid
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mid_and_rid_are_1_to_16_bytes() {
+        assert_eq!(Mid::new(b"0").map(|mid| mid.as_bytes().to_vec()), Some(b"0".to_vec()));
+        assert_eq!(Rid::new(&[b'a'; 16]).map(|rid| rid.as_bytes().len()), Some(16));
+        assert_eq!(Mid::new(&[]), None);
+        assert_eq!(Rid::new(&[b'a'; 17]), None);
+    }
+}

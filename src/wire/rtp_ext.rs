@@ -1,9 +1,6 @@
-//! RTP header extensions (RFC 8285): the elements of a block, their renumbering, and the values
-//! that the router itself reads.
+//! RTP header extensions (RFC 8285): the elements of a block, and their renumbering.
 
 use std::fmt;
-
-use crate::types::{Mid, Rid};
 
 /// Profile of the one-byte form (RFC 8285 §4.2).
 const ONE_BYTE: u16 = 0xbede;
@@ -148,51 +145,9 @@ pub(super) fn rewrite_block(block: &[u8], map: &ExtensionMap, out: &mut [u8]) {
     out[at..].fill(0);
 }
 
-/// Value of `urn:ietf:params:rtp-hdrext:sdes:mid` (RFC 9143 §15). `None` if it is no mid.
-pub fn mid(value: &[u8]) -> Option<Mid> {
-    Mid::new(value)
-}
-
-/// Value of `urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id`, or of the repaired one (RFC 8852
-/// §3.1 and §3.2). `None` if it is no rid.
-pub fn rid(value: &[u8]) -> Option<Rid> {
-    Rid::new(value)
-}
-
-/// Value of `urn:ietf:params:rtp-hdrext:ssrc-audio-level` (RFC 6464 §3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AudioLevel {
-    /// The sender takes it for speech.
-    pub voice: bool,
-    /// Loudness as -dBov: 0 is the loudest, 127 silence.
-    pub level: u8,
-}
-
-/// Reads an audio level: one byte, which some senders pad to more in the two-byte form (RFC 6464
-/// §3). `None` if there is none.
-pub fn audio_level(value: &[u8]) -> Option<AudioLevel> {
-    let &byte = value.first()?;
-    Some(AudioLevel { voice: byte & 0x80 != 0, level: byte & 0x7f })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn audio_level_splits_voice_and_level() {
-        assert_eq!(audio_level(&[0x85]), Some(AudioLevel { voice: true, level: 5 }));
-        assert_eq!(audio_level(&[0x7f, 0]), Some(AudioLevel { voice: false, level: 127 }));
-        assert_eq!(audio_level(&[]), None);
-    }
-
-    #[test]
-    fn mid_and_rid_are_1_to_16_bytes() {
-        assert_eq!(mid(b"0").unwrap().as_bytes(), b"0");
-        assert_eq!(rid(b"hi").unwrap().as_bytes(), b"hi");
-        assert_eq!(mid(&[]), None);
-        assert_eq!(rid(&[b'a'; 17]), None);
-    }
 
     #[test]
     fn map_strips_what_was_not_set() {

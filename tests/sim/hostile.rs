@@ -94,9 +94,18 @@ fn every_truncation_of_what_is_valid_is_dropped() {
     link.check(link.address, true, false);
     let sent = link.drain();
     let [rtcp, check] = [0, 1].map(|index| sent[index].1.clone());
-    for (path, whole) in [(known, rtp), (known, rtcp), (unknown, check)] {
+    // Too short for a header (what is shorter than two bytes is nothing), or for a trailer.
+    let malformed =
+        [DropReason::RtpMalformed, DropReason::RtcpMalformed, DropReason::StunMalformed];
+    for (path, whole, reason) in
+        [(known, rtp, malformed[0]), (known, rtcp, malformed[1]), (unknown, check, malformed[2])]
+    {
+        let before = malformed.map(|reason| world.drops(reason));
         let truncations = (0..whole.len()).map(|len| whole[..len].to_vec());
         assert_dropped(&mut world, path, truncations);
+        for (other, before) in malformed.iter().zip(before) {
+            assert_eq!(world.drops(*other) > before, *other == reason, "{other:?}, not {reason:?}");
+        }
     }
     world.assert_media();
 }
