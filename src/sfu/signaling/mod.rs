@@ -1,0 +1,264 @@
+//! What clients say: each message of PROTOCOL section 4, checked against the state, then done. A
+//! refused request changes nothing, so every check stands before the first change.
+
+mod receivers;
+mod senders;
+
+use std::collections::BTreeMap;
+
+use super::Outbox;
+use super::outbox::CloseReason;
+use super::peer::{Peer, Verdict};
+use super::room::Room;
+use super::router::Router;
+use crate::protocol::{
+    AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Notification, Notify, PeerEntry,
+    Request, SenderEntry, envelope, notification,
+};
+use crate::types::limit::PEERS_PER_ROOM_MAX;
+use crate::types::{
+    DropReason, PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, Timestamp, TransportId,
+    TransportKey,
+};
+
+/// What a handler returns: the `data` of the response, serialized into the whole frame.
+type Response = Result<String, Error>;
+
+impl Router {
+    /// A WebSocket was opened for `peer` in `room` (both valid names). Replaces an older connection
+    /// of the same name at once. `None`: the room is full (HTTP 429).
+    pub fn handle_open(
+        &mut self,
+        now: Timestamp,
+        room: &str,
+        peer: &str,
+        out: &mut impl Outbox,
+    ) -> Option<PeerKey> {
+        let room_key = match self.room_names.get(room) {
+            Some(key) => *key,
+            None => self.add_room(room),
+        };
+        let peers = &self.rooms[room_key].peers;
+        let older = peers.iter().copied().find(|key| *self.peers[*key].name == *peer);
+        if older.is_none() && peers.len() >= PEERS_PER_ROOM_MAX {
+            return None;
+        }
+        // The new connection is in the room before the old one leaves it, so that the room stays.
+        let key = self.peers.insert(Peer::new(room_key, peer, now, self.hasher.clone()));
+        self.rooms[room_key].peers.push(key);
+        self.stats.peers += 1;
+        if let Some(older) = older {
+            out.close(older, CloseReason::Replaced);
+            self.remove_peer(older, None, out);
+        }
+        Some(key)
+    }
+
+    fn add_room(&mut self, name: &str) -> RoomKey {
+        let key = self.rooms.insert(Room::new(name, self.rng.u32(..)));
+        self.room_names.insert(name.into(), key);
+        self.stats.rooms += 1;
+        key
+    }
+
+    /// A text frame came from a client. Unknown peers are ignored.
+    pub fn handle_text(&mut self, now: Timestamp, key: PeerKey, text: &str, out: &mut impl Outbox) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let verdict = peer.budget.take(now);
+        if verdict == Verdict::Flood {
+            return self.close_peer(key, CloseReason::Flood, None, out);
+        }
+        match envelope::parse(text) {
+            Err(EnvelopeError::NotJson) => self.close_peer(key, CloseReason::NotJson, None, out),
+            Err(EnvelopeError::NotAnEnvelope) => {
+                self.close_peer(key, CloseReason::Envelope, None, out);
+            }
+            // The server asks nothing, so nothing is answered.
+            Ok(Incoming::Response) => self.stats.drop(DropReason::SignalIgnored),
+            Ok(Incoming::Request { id, .. }) if verdict == Verdict::Refused => {
+                let error = Error::too_many("requests a second");
+                out.text(key, envelope::error(id, &error));
+            }
+            Ok(Incoming::Request { id, method, data }) => {
+                let response = self
+                    .check_joined(key, &method)
+                    .and_then(|()| Request::parse(&method, data))
+                    .and_then(|request| self.handle_request(now, key, id, request, out));
+                out.text(key, response.unwrap_or_else(|error| envelope::error(id, &error)));
+            }
+            Ok(Incoming::Notification { method, data }) => {
+                let done = verdict == Verdict::Allowed
+                    && Notification::parse(&method, data)
+                        .and_then(|it| self.handle_notification(now, key, it, out))
+                        .is_ok();
+                if !done {
+                    self.stats.drop(DropReason::SignalIgnored);
+                }
+            }
+        }
+    }
+
+    /// A WebSocket is gone, whoever closed it. Unknown peers are ignored.
+    pub fn handle_closed(&mut self, key: PeerKey, out: &mut impl Outbox) {
+        self.remove_peer(key, None, out);
+    }
+
+    fn close_peer(
+        &mut self,
+        key: PeerKey,
+        reason: CloseReason,
+        app_data: Option<&AppData>,
+        out: &mut impl Outbox,
+    ) {
+        out.close(key, reason);
+        self.remove_peer(key, app_data, out);
+    }
+
+    /// `join` comes first and once; whatever else is wrong with a request comes after that.
+    fn check_joined(&self, key: PeerKey, method: &str) -> Result<(), Error> {
+        match (method == "join", self.peers[key].joined) {
+            (true, true) => Err(Error::conflict("joined already")),
+            (false, false) => Err(Error::forbidden("not joined")),
+            _ => Ok(()),
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        now: Timestamp,
+        key: PeerKey,
+        id: u64,
+        request: Request,
+        out: &mut impl Outbox,
+    ) -> Response {
+        let done = match request {
+            Request::Join(join) => return self.join(key, id, join, out),
+            Request::CreateTransport(request) => {
+                return self.create_transport(now, key, id, request);
+            }
+            Request::CreateReceiver(request) => self.create_receiver(key, request, out),
+            Request::PauseReceiver(command) => self.pause_receiver(key, &command, out),
+            Request::ResumeReceiver(command) => self.resume_receiver(now, key, &command, out),
+            Request::EnableSender(request) => self.enable_sender(now, key, &request, out),
+            Request::PlaySender(command) => self.play_sender(now, key, &command, out),
+            Request::StopSender(command) => self.stop_sender(key, &command),
+            Request::RequestKeyFrame { id } => self.request_key_frame(now, key, id, out),
+        };
+        done.map(|()| envelope::success(id, &BTreeMap::<(), ()>::new()))
+    }
+
+    fn handle_notification(
+        &mut self,
+        now: Timestamp,
+        key: PeerKey,
+        notification: Notification,
+        out: &mut impl Outbox,
+    ) -> Result<(), Error> {
+        if !self.peers[key].joined {
+            return Err(Error::forbidden("not joined"));
+        }
+        match notification {
+            Notification::Leave { app_data } => {
+                self.close_peer(key, CloseReason::Left, app_data.as_ref(), out);
+            }
+            Notification::UpdateTransport { id, dtls_parameters } => {
+                let transport = self.transport_of(key, id)?;
+                let association = &mut self.transports[transport];
+                if !association.transport.set_remote(now, dtls_parameters) {
+                    return Err(Error::conflict("another fingerprint was stated before"));
+                }
+                self.pump(now, transport, out);
+            }
+            Notification::CloseTransport { id, app_data } => {
+                let transport = self.transport_of(key, id)?;
+                self.close_transport(transport, app_data.as_ref(), out);
+            }
+            Notification::CloseReceiver { id, app_data } => {
+                let receiver = self.receiver_of(key, id)?;
+                self.close_receiver(receiver, app_data.as_ref(), out);
+            }
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, key: PeerKey, id: u64, join: Join, out: &mut impl Outbox) -> Response {
+        let peer = &mut self.peers[key];
+        peer.joined = true;
+        peer.app_data = join.app_data;
+        peer.capabilities = join.rtp_capabilities;
+        peer.wants_transport_state = join.notify.contains(&Notify::TransportState);
+        let room = peer.room;
+        let announcement = notification::new_peer(&peer.name, peer.app_data.as_ref());
+        let mut receivers = Vec::new();
+        let others = self.rooms[room].peers.iter().map(|other| (*other, &self.peers[*other]));
+        for (other, theirs) in others.filter(|(other, theirs)| *other != key && theirs.joined) {
+            receivers.push((other, theirs.receivers.values().copied().collect::<Vec<_>>()));
+        }
+        let mut announced = Vec::new();
+        for (other, keys) in receivers {
+            let keys = keys.into_iter();
+            let senders =
+                keys.filter_map(|receiver| Some((self.announce(key, receiver)?, receiver)));
+            let senders: Vec<_> = senders.collect();
+            announced.push((other, senders));
+        }
+        let peers = announced.iter().map(|(other, senders)| {
+            let theirs = &self.peers[*other];
+            let senders = senders.iter().map(|(id, receiver)| self.sender_entry(*id, *receiver));
+            PeerEntry {
+                name: &theirs.name,
+                senders: senders.collect(),
+                app_data: theirs.app_data.as_ref(),
+            }
+        });
+        let response =
+            JoinResponse { rtp_capabilities: &self.capabilities, peers: peers.collect() };
+        let response = envelope::success(id, &response);
+        self.broadcast(room, key, &announcement, out);
+        Ok(response)
+    }
+
+    fn sender_entry(&self, id: SenderId, receiver: ReceiverKey) -> SenderEntry<'_> {
+        let receiver = &self.receivers[receiver];
+        SenderEntry {
+            id,
+            kind: receiver.kind,
+            rtp_parameters: &receiver.announced,
+            paused: receiver.paused,
+            app_data: receiver.app_data.as_ref(),
+        }
+    }
+
+    /// Gives a peer a Sender of this Receiver, unless it cannot decode it.
+    fn announce(&mut self, key: PeerKey, receiver: ReceiverKey) -> Option<SenderId> {
+        let source = &self.receivers.get(receiver)?.source;
+        let peer = self.peers.get_mut(key)?;
+        let decodes = peer.capabilities.as_ref().is_none_or(|known| known.can_decode(source));
+        decodes.then(|| peer.subscriptions.announce(receiver))
+    }
+
+    /// Says something to every joined peer of a room but one.
+    pub(in crate::sfu) fn broadcast(
+        &self,
+        room: RoomKey,
+        except: PeerKey,
+        text: &str,
+        out: &mut impl Outbox,
+    ) {
+        for other in &self.rooms[room].peers {
+            if *other != except && self.peers[*other].joined {
+                out.text(*other, text.to_owned());
+            }
+        }
+    }
+
+    fn transport_of(&self, key: PeerKey, id: TransportId) -> Result<TransportKey, Error> {
+        let transport = self.peers[key].transports.get(&id);
+        transport.copied().ok_or_else(|| Error::not_found(format!("no such transport: {id}")))
+    }
+
+    fn receiver_of(&self, key: PeerKey, id: ReceiverId) -> Result<ReceiverKey, Error> {
+        let receiver = self.peers[key].receivers.get(&id);
+        receiver.copied().ok_or_else(|| Error::not_found(format!("no such Receiver: {id}")))
+    }
+}

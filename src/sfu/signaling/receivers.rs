@@ -1,0 +1,229 @@
+//! What clients send, as they say it: transports, and Receivers on them.
+
+use super::Response;
+use crate::protocol::transport::{IceCandidateType, IceProtocol};
+use crate::protocol::{
+    Announcement, CreateReceiver, CreateTransport, Direction, DtlsParameters, DtlsRole, Error,
+    IceCandidate, IceParameters, ReceiverCommand, SourceParameters, TransportCreated, envelope,
+};
+use crate::sfu::Outbox;
+use crate::sfu::association::{Association, Made};
+use crate::sfu::receiver::{Origin, Receiver};
+use crate::sfu::router::Router;
+use crate::transport::Transport;
+use crate::transport::ice::Credentials;
+use crate::types::limit::{RECEIVERS_PER_PEER_MAX, TRANSPORTS_PER_PEER_MAX};
+use crate::types::{Kind, PeerKey, ReceiverKey, RoomKey, Ssrc, Timestamp};
+
+impl Router {
+    pub(super) fn create_transport(
+        &mut self,
+        now: Timestamp,
+        key: PeerKey,
+        id: u64,
+        request: CreateTransport,
+    ) -> Response {
+        let peer = &self.peers[key];
+        if peer.transports.contains_key(&request.id) {
+            return Err(Error::conflict(format!("transport id in use: {}", request.id)));
+        }
+        if peer.transports.len() >= TRANSPORTS_PER_PEER_MAX {
+            return Err(Error::too_many("transports a peer"));
+        }
+        let credentials = Credentials::generate(self.config.shard, &mut self.secrets);
+        let (identity, epoch) = (&self.config.identity, self.config.epoch);
+        let mut transport = Transport::new(credentials.clone(), identity, epoch, now);
+        self.transports_made += 1;
+        let made = Made {
+            id: request.id,
+            peer: key,
+            direction: request.direction,
+            client_answers: request.dtls_parameters.is_none(),
+            serial: self.transports_made,
+            rtcp_ssrc: Ssrc(self.rng.u32(1..)),
+        };
+        if let Some(parameters) = request.dtls_parameters {
+            transport.set_remote(now, parameters);
+        }
+        let candidates = if request.udp { self.ice_candidates() } else { Vec::new() };
+        let response = TransportCreated {
+            ice_parameters: IceParameters {
+                username_fragment: credentials.ufrag_str().into(),
+                password: credentials.password.clone(),
+                ice_lite: true,
+            },
+            ice_candidates: candidates,
+            dtls_parameters: DtlsParameters {
+                role: Some(DtlsRole::Auto),
+                fingerprints: vec![self.config.identity.fingerprint()],
+            },
+        };
+        let association = Association::new(made, transport, self.hasher.clone());
+        let transport = self.transports.insert(association);
+        self.ufrags.insert(credentials.ufrag, transport);
+        self.peers[key].transports.insert(request.id, transport);
+        self.stats.transports += 1;
+        Ok(envelope::success(id, &response))
+    }
+
+    /// RFC 8445 §5.1.2.1: type preference 126 (host), local preference by order, component 1.
+    fn ice_candidates(&self) -> Vec<IceCandidate> {
+        let candidates = (0u32..).zip(&self.config.candidates);
+        let candidate = candidates.map(|(index, candidate)| {
+            let priority = (126 << 24) | ((65_535 - index) << 8) | 255;
+            IceCandidate {
+                foundation: format!("udp{}", index + 1),
+                ip: candidate.address.ip(),
+                port: candidate.address.port(),
+                priority,
+                protocol: IceProtocol::Udp,
+                candidate_type: IceCandidateType::Host,
+                tcp_type: None,
+            }
+        });
+        candidate.collect()
+    }
+
+    pub(super) fn create_receiver(
+        &mut self,
+        key: PeerKey,
+        request: CreateReceiver,
+        out: &mut impl Outbox,
+    ) -> Result<(), Error> {
+        let peer = &self.peers[key];
+        let transport = self.transport_of(key, request.transport_id)?;
+        if peer.receivers.contains_key(&request.id) {
+            return Err(Error::conflict(format!("Receiver id in use: {}", request.id)));
+        }
+        if peer.receivers.len() >= RECEIVERS_PER_PEER_MAX {
+            return Err(Error::too_many("Receivers a peer"));
+        }
+        let association = &self.transports[transport];
+        if association.direction == Some(Direction::Recv) {
+            return Err(Error::conflict("wrong direction: the transport only receives"));
+        }
+        association.check_source(&request.source)?;
+        let room_key = peer.room;
+        let declared = request.source.encodings.iter().flat_map(|e| [e.ssrc, e.rtx_ssrc]).flatten();
+        for ssrc in declared {
+            if self.rooms[room_key].tx_ssrcs.contains(&ssrc) {
+                let reason = "rtpParameters.encodings[].ssrc: taken by a Sender";
+                return Err(Error::bad_request(format!("{reason}: {ssrc}")));
+            }
+        }
+        let tx_ssrc = self.fresh_ssrc(room_key);
+        // Every video codec has rtx in the server's table, whatever the source brings.
+        let has_rtx = request.source.kind == Kind::Video;
+        let tx_rtx_ssrc = has_rtx.then(|| self.fresh_ssrc(room_key));
+        let cname = self.cname(key, &request.source);
+        let origin = Origin {
+            id: request.id,
+            peer: key,
+            transport,
+            paused: request.paused,
+            app_data: request.app_data,
+        };
+        let receiver = Receiver::new(origin, request.source, tx_ssrc, tx_rtx_ssrc, cname);
+        let receiver_key = self.receivers.insert(receiver);
+        let source = &self.receivers[receiver_key].source;
+        self.transports[transport].add_source(receiver_key, source);
+        self.peers[key].receivers.insert(request.id, receiver_key);
+        self.announce_to_room(room_key, key, receiver_key, out);
+        Ok(())
+    }
+
+    fn announce_to_room(
+        &mut self,
+        room: RoomKey,
+        from: PeerKey,
+        key: ReceiverKey,
+        out: &mut impl Outbox,
+    ) {
+        let receiver = &self.receivers[key];
+        let announcement = Announcement::new_sender(
+            receiver.kind,
+            &self.peers[from].name,
+            &receiver.announced,
+            receiver.paused,
+            receiver.app_data.as_ref(),
+        );
+        for index in 0..self.rooms[room].peers.len() {
+            let other = self.rooms[room].peers[index];
+            if other != from
+                && self.peers[other].joined
+                && let Some(id) = self.announce(other, key)
+            {
+                out.text(other, announcement.for_sender(id));
+            }
+        }
+    }
+
+    /// An SSRC that no Sender of the room has and no client of it sends under.
+    fn fresh_ssrc(&mut self, room: RoomKey) -> Ssrc {
+        loop {
+            let ssrc = self.rooms[room].draw_ssrc();
+            let mut peers = self.rooms[room].peers.iter().map(|key| &self.peers[*key]);
+            let received = peers.any(|peer| {
+                peer.transports.values().any(|transport| self.transports[*transport].receives(ssrc))
+            });
+            if !received && self.rooms[room].tx_ssrcs.insert(ssrc) {
+                return ssrc;
+            }
+        }
+    }
+
+    /// The source's own canonical name; a client that states none gets one per peer, so that its
+    /// sources are still played in sync.
+    fn cname(&self, key: PeerKey, source: &SourceParameters) -> Box<str> {
+        match &source.cname {
+            Some(cname) => cname.as_str().into(),
+            None => format!("peer-{:x}", slotmap::Key::data(&key).as_ffi()).into(),
+        }
+    }
+
+    pub(super) fn pause_receiver(
+        &mut self,
+        key: PeerKey,
+        command: &ReceiverCommand,
+        out: &mut impl Outbox,
+    ) -> Result<(), Error> {
+        let receiver = self.receiver_of(key, command.id)?;
+        if self.receivers[receiver].pause() {
+            let name = &self.peers[key].name;
+            let announcement = Announcement::sender_paused(name, command.app_data.as_ref());
+            self.tell_subscribers(receiver, &announcement, out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn resume_receiver(
+        &mut self,
+        now: Timestamp,
+        key: PeerKey,
+        command: &ReceiverCommand,
+        out: &mut impl Outbox,
+    ) -> Result<(), Error> {
+        let receiver = self.receiver_of(key, command.id)?;
+        if self.receivers[receiver].resume(now) {
+            let name = &self.peers[key].name;
+            let announcement = Announcement::sender_resumed(name, command.app_data.as_ref());
+            self.tell_subscribers(receiver, &announcement, out);
+            self.poll_key_frame(now, receiver, out);
+        }
+        Ok(())
+    }
+
+    fn tell_subscribers(
+        &self,
+        receiver: ReceiverKey,
+        announcement: &Announcement,
+        out: &mut impl Outbox,
+    ) {
+        let room = self.peers[self.receivers[receiver].peer].room;
+        for other in &self.rooms[room].peers {
+            if let Some(id) = self.peers[*other].subscriptions.id_of(receiver) {
+                out.text(*other, announcement.for_sender(id));
+            }
+        }
+    }
+}
