@@ -33,12 +33,12 @@ die() {
   exit 1
 }
 
-# Prints how to become root for one command; fails where nobody may.
+# Prints how to run one command as root; fails where nobody may.
 root() {
   if [ "$(id -u)" = 0 ]; then
-    echo env
+    echo env DEBIAN_FRONTEND=noninteractive
   elif command -v sudo >/dev/null && { [ "$ci" = no ] || sudo -n true 2>/dev/null; }; then
-    echo sudo
+    echo sudo env DEBIAN_FRONTEND=noninteractive
   else
     return 1
   fi
@@ -57,6 +57,7 @@ install() {
 tools() {
   local missing=() version
   command -v cargo >/dev/null || die "no cargo: see https://rustup.rs (1.95 or newer)"
+  command -v cc >/dev/null || missing+=(gcc libc6-dev)
   command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
   if [ "$browsers" = yes ]; then
     [ -x "$chromium" ] || missing+=(chromium)

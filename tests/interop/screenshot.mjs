@@ -1,5 +1,5 @@
-// Takes the README's pictures of the demo page: four peers on a desk, two on a phone. Apart from
-// the tests, so that those never write a tracked file.
+// Takes the README's picture of the demo page: four people in a room. Apart from the tests, so that
+// those never write a tracked file.
 //
 //   node screenshot.mjs [FOLDER]      default: docs/ of the repository
 
@@ -14,8 +14,7 @@ import { Server } from './lib/server.mjs';
 
 const FOLDER = resolve(process.argv[2] ?? fileURLToPath(new URL('../../docs', import.meta.url)));
 const CAMERA = { width: 640, height: 360, frameRate: 15 };
-const DESK = { width: 1280, height: 800 };
-const PHONE = { width: 390, height: 844 };
+const SIZE = { width: 1280, height: 800 };
 /** Time for pictures to sharpen after the first frames. */
 const SETTLE_MS = 5_000;
 
@@ -23,27 +22,23 @@ const server = await Server.start();
 const chromium = await Browser.launch('chromium');
 try {
   await mkdir(FOLDER, { recursive: true });
-  const desk = await meet(['Ada', 'Grace', 'Hedy', 'Radia'], DESK);
-  await desk[1].click('#microphone');
-  await desk[0].sees(desk[1], { audio: 'paused' });
+  const guests = await meet(['Ada', 'Grace', 'Hedy', 'Radia']);
+  await guests[1].click('#microphone');
+  await guests[0].sees(guests[1], { audio: 'paused' });
   await sleep(SETTLE_MS);
-  await desk[0].page.screenshot({ path: `${FOLDER}/demo.png` });
-  await Promise.all(desk.map((guest) => guest.page.close()));
-  const phone = await meet(['Ada', 'Grace', 'Hedy'], PHONE);
-  await sleep(SETTLE_MS);
-  await phone[0].page.screenshot({ path: `${FOLDER}/demo-phone.png` });
+  await guests[0].page.screenshot({ path: `${FOLDER}/demo.png` });
 } finally {
   await chromium.close();
   await server.stop();
 }
-console.log(`wrote demo.png and demo-phone.png to ${FOLDER}`);
+console.log(`wrote ${FOLDER}/demo.png`);
 
-/** Opens one page a name in one room, at this size, until everyone sees everyone. */
-async function meet(names, size) {
+/** Opens one page a name in one room; resolves when everyone sees everyone. */
+async function meet(names) {
   const guests = [];
   for (const name of names) {
     const guest = await Guest.enter(chromium, server, 'Canal talk', name, CAMERA);
-    await guest.page.setViewportSize(size);
+    await guest.page.setViewportSize(SIZE);
     guests.push(guest);
   }
   await Promise.all(pairs(guests).map(({ viewer, other }) => viewer.decodes(other)));

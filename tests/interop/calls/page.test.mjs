@@ -147,7 +147,7 @@ test('the server goes and comes back: told, and in the call again, muted as befo
     }
   });
 
-test('many people on a phone: two beside each other, the rest is scrolled to', TIMEOUT, async () => {
+test('many people on a phone: two beside each other, the rest scrolled', TIMEOUT, async () => {
   const room = newRoom();
   const guest = await Guest.enter(chromium, server, room, 'ada');
   await guest.page.setViewportSize({ width: 360, height: 740 });

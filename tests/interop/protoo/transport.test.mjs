@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { Client, newRoom } from '../lib/client.mjs';
 import { audio, dtls, sendTransport, video } from '../lib/examples.mjs';
 import { Server } from '../lib/server.mjs';
+import { check } from '../lib/stun.mjs';
 
 let server;
 before(async () => { server = await Server.start(); });
@@ -126,6 +127,23 @@ test('closeTransport closes its Receivers for the others and nothing else', asyn
   await client.request('createReceiver', audio(10, 2, { rtpParameters: audio(99).rtpParameters }));
   assert.equal((await other.next('newSender')).id, 4, 'an id of a Sender is never used again');
   for (const peer of [client, other]) peer.drop();
+});
+
+test('transportState is told to whom asked for it, and to nobody else', async () => {
+  const room = newRoom();
+  for (const notify of [['transportState'], ['somethingOfTheFuture'], undefined]) {
+    const client = await Client.join(server, room, 'client', { notify });
+    const transport = await client.request('createTransport', { id: 1, dtlsParameters: dtls() });
+    await check(transport);
+    if (notify?.includes('transportState')) {
+      assert.deepEqual(await client.next('transportState'), {
+        method: 'transportState', notification: true, id: 1, ice: 'connected', dtls: 'new',
+      });
+    }
+    await check(transport);
+    await client.quiet();
+    client.drop();
+  }
 });
 
 test('the seventeenth transport is one too many', async () => {
