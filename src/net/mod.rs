@@ -7,6 +7,7 @@
 
 mod adopt;
 mod batch;
+mod descriptors;
 mod interfaces;
 mod linger;
 mod probe;
@@ -15,6 +16,7 @@ mod udp;
 
 pub use adopt::{adopt_listener, adopt_pair, adopt_stream, duplicate_stream, watch};
 pub use batch::{Datagram, FlushReport, RxBatch, TxArena};
+pub use descriptors::raise_descriptor_limit;
 pub use interfaces::host_addresses;
 pub use linger::{LINGER_MAX, linger};
 pub use probe::probe_io_uring;
