@@ -1,6 +1,6 @@
-//! What sending in batches saves: 64 datagrams of 1200 bytes to 64 destinations, by
-//! `TxArena::flush` and by one `sendto` each. Both in one run, because on a shared machine only
-//! the ratio means something.
+//! What sending in batches and trains saves: 64 datagrams of 1200 bytes, by one `sendto` each to 64
+//! destinations, and by `TxArena::flush` to 64 destinations one each, to 32 two each, and so on.
+//! All in one run, because on a shared machine only the ratio means something.
 //!
 //! The destinations are loopback sockets, emptied between rounds outside of the measurement, so
 //! that every datagram is really delivered; loopback does that on the sender's time.
@@ -23,11 +23,10 @@ fn bind() -> MediaSocket {
 }
 
 /// Empties the destinations, and makes sure that they got what was sent.
-fn drain(destinations: &[MediaSocket], rx: &mut RxBatch, each: &mut usize) {
+fn drain(destinations: &[MediaSocket], rx: &mut RxBatch, each: usize) {
     for destination in destinations {
-        assert_eq!(rx.recv(destination).expect("a healthy socket"), *each);
+        assert_eq!(rx.recv(destination).expect("a healthy socket"), each);
     }
-    *each = 1;
 }
 
 fn udp_batch(c: &mut Criterion) {
@@ -43,7 +42,10 @@ fn udp_batch(c: &mut Criterion) {
     let mut waiting = 0;
     group.bench_function("sendto_each", |b| {
         b.iter_batched(
-            || drain(&destinations, &mut rx, &mut waiting),
+            || {
+                drain(&destinations, &mut rx, waiting);
+                waiting = 1;
+            },
             |()| {
                 for address in &addresses {
                     sender.send_to(black_box(&payload), address).expect("room");
@@ -54,24 +56,34 @@ fn udp_batch(c: &mut Criterion) {
     });
 
     let mut arena = TxArena::new(DESTINATIONS);
-    let paths: Vec<_> = destinations
-        .iter()
-        .map(|d| Path::Udp { socket: SocketId(0), remote: d.local_addr() })
-        .collect();
-    group.bench_function("flush", |b| {
-        b.iter_batched(
-            || drain(&destinations, &mut rx, &mut waiting),
-            |()| {
-                for path in &paths {
-                    black_box(arena.slot().expect("a slot for each"));
-                    arena.commit(*path, DATAGRAM);
-                }
-                let report = arena.flush(&sockets);
-                assert_eq!(report.sent, DESTINATIONS as u64);
-            },
-            BatchSize::PerIteration,
-        );
-    });
+    for each_gets in [1, 2, 4, 8, 16] {
+        let paths: Vec<_> = destinations[..DESTINATIONS / each_gets]
+            .iter()
+            .map(|d| Path::Udp { socket: SocketId(0), remote: d.local_addr() })
+            .collect();
+        // What the rounds before this have left.
+        destinations.iter().for_each(|destination| drop(rx.recv(destination)));
+        let mut waiting = 0;
+        group.bench_function(format!("flush/{each_gets}_each"), |b| {
+            b.iter_batched(
+                || {
+                    drain(&destinations[..paths.len()], &mut rx, waiting);
+                    waiting = each_gets;
+                },
+                |()| {
+                    for _ in 0..each_gets {
+                        for path in &paths {
+                            black_box(arena.slot().expect("a slot for each"));
+                            arena.commit(*path, DATAGRAM);
+                        }
+                    }
+                    let report = arena.flush(&sockets);
+                    assert_eq!(report.sent, DESTINATIONS as u64);
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
     group.finish();
 }
 

@@ -11,6 +11,10 @@ const $ = (id) => document.getElementById(id);
 const KINDS = ['audio', 'video'];
 const BUTTONS = { audio: $('microphone'), video: $('camera') };
 const DEVICES = { audio: 'microphone', video: 'camera' };
+/** The room that is proposed first: who opens the page twice meets in it. */
+const FIRST_ROOM = 'canal';
+/** Pixels, with the gap beside it: two fit on a phone. */
+const TILE_MIN_WIDTH = 165;
 /** Seconds before each attempt to come back after the connection was lost. */
 const REJOIN_AFTER = [1, 2, 4, 8, 15];
 
@@ -24,6 +28,7 @@ let sources = {};
 const tiles = new Map();
 /** Counts our attempts to be in a room: what an earlier one still says is ignored. */
 let visit = 0;
+let joining = false;
 let rejoinTimer;
 
 window.corinth = {
@@ -35,28 +40,27 @@ window.corinth = {
 // ---- Coming and going ---------------------------------------------------------------------------
 
 async function enter() {
+  if (joining) return;
   const [roomId, peerName] = [$('room-name').value.trim(), $('peer-name').value.trim()];
   if (!checkFilled($('room-name'), roomId, 'Please give the room a name.')) return;
   if (!checkFilled($('peer-name'), peerName, 'Please tell your name.')) return;
   complain('');
-  $('join').disabled = true;
-  $('join').textContent = 'Joining…';
+  showJoining(true);
   try {
     const problem = await openDevices();
-    await join(roomId, peerName);
-    if (problem) complain(problem);
+    await join(roomId, peerName, problem);
     remember(roomId, peerName);
     $('call').focus();
   } catch (error) {
     closeDevices();
     complain(await explain(error));
   } finally {
-    $('join').disabled = false;
-    $('join').textContent = 'Join';
+    showJoining(false);
   }
 }
 
-async function join(roomId, peerName) {
+/** Resolves once we are in the room; what we send follows. */
+async function join(roomId, peerName, problem = '') {
   const mine = ++visit;
   const joined = await Room.join({ roomId, peerName });
   if (visit !== mine) {
@@ -85,6 +89,7 @@ async function join(roomId, peerName) {
   on('error', async ({ error }) => complain(await explain(error)));
 
   show('call');
+  complain(problem);
   clearNotice();
   $('where').textContent = roomId;
   document.title = `${roomId} · corinth`;
@@ -95,25 +100,25 @@ async function join(roomId, peerName) {
     addTile(peer.name);
     for (const sender of peer.senders.values()) receive(sender);
   }
-  await Promise.all(devices.getTracks().map((track) => send(track)));
+  for (const track of devices.getTracks()) send(joined, track);
 }
 
-async function send(track) {
+async function send(joined, track) {
   const { kind } = track;
-  const mine = visit;
   try {
     // What was off before the connection was lost comes back as it was.
-    const source = await room.send(track, { paused: !track.enabled });
-    if (visit !== mine) return;
+    const source = await joined.send(track, { paused: !track.enabled });
+    if (joined !== room) return;
     sources[kind] = source;
-    track.onended = async () => {
+    track.onended = () => {
       complain(`The ${DEVICES[kind]} was disconnected.`);
+      devices.removeTrack(track);
       delete sources[kind];
       updateSelf();
-      await source.close();
+      source.close().catch(() => {}); // It can only be that the room has closed before.
     };
   } catch (error) {
-    if (visit !== mine || room.connection.signaling === 'closed') return;
+    if (joined !== room || joined.connection.signaling === 'closed') return;
     complain(`Your ${DEVICES[kind]} is not sent. ${await explain(error)}`);
   }
   updateSelf();
@@ -127,12 +132,14 @@ async function receive(sender) {
     tile.play(track);
   } catch (error) {
     if (sender.closed) return;
-    complain(`${sender.kind} of ${sender.peerName} cannot be received. ${await explain(error)}`);
+    const what = { audio: 'Sound', video: 'Video' }[sender.kind];
+    complain(`${what} of ${sender.peerName} cannot be received. ${await explain(error)}`);
   }
 }
 
 function closed({ code, reason }) {
   updateSelf();
+  for (const tile of tiles.values()) tile.update();
   if (code !== FINAL_CLOSE) {
     waitToRejoin(0);
     return;
@@ -166,7 +173,6 @@ async function rejoin(nextAttempt) {
   const mine = visit + 1;
   try {
     await join(room.roomId, room.peerName);
-    complain('');
   } catch (error) {
     if (visit !== mine) return;
     complain(await explain(error));
@@ -187,7 +193,7 @@ function leave() {
 
 // ---- Camera and microphone ----------------------------------------------------------------------
 
-/** Opens what there is. Returns what a person should know, or undefined. */
+/** Opens what there is. Returns what a person should know, if there is something. */
 async function openDevices() {
   closeDevices();
   if (!navigator.mediaDevices) {
@@ -196,7 +202,7 @@ async function openDevices() {
   }
   try {
     devices = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
-    return undefined;
+    return '';
   } catch (error) {
     if (error.name === 'NotAllowedError') {
       return 'Camera and microphone were refused: the others do not see or hear you. '
@@ -213,7 +219,7 @@ async function openDevices() {
       missing.push(DEVICES[kind]);
     }
   }
-  return missing.length === 0 ? undefined
+  return missing.length === 0 ? ''
     : `No ${missing.join(' and no ')} could be opened: missing, or used by another program.`;
 }
 
@@ -226,7 +232,6 @@ function closeDevices() {
 
 async function toggleDevice(kind) {
   const source = sources[kind];
-  BUTTONS[kind].disabled = true;
   complain('');
   try {
     const off = !source.paused;
@@ -263,7 +268,9 @@ class Tile {
     this.find('.avatar').textContent = [...name][0].toUpperCase();
     this.element.style.setProperty('--hue', hue(name));
     this.video = this.find('video');
-    this.buttons = { audio: this.find('[data-action=mute]'), video: this.find('[data-action]') };
+    this.buttons = {
+      audio: this.find('[data-action=mute]'), video: this.find('[data-action=stop-video]'),
+    };
     for (const kind of KINDS) {
       this.buttons[kind].addEventListener('click', () => this.#toggle(kind));
     }
@@ -313,7 +320,6 @@ class Tile {
 
   async #toggle(kind) {
     const sender = this.#senders[kind];
-    this.buttons[kind].disabled = true;
     try {
       await (sender.stopped ? sender.play() : sender.stop());
     } catch (error) {
@@ -342,7 +348,7 @@ class Tile {
       return source.paused ? 'paused' : 'live';
     }
     const sender = this.#senders[kind];
-    if (!sender?.track) return 'none';
+    if (!sender?.track || sender.closed) return 'none';
     if (sender.paused) return 'paused';
     return sender.stopped ? 'stopped' : 'live';
   }
@@ -377,12 +383,16 @@ function removeTiles() {
   for (const name of [...tiles.keys()]) removeTile(name);
 }
 
-/** As many columns as make the tiles largest, for pictures of 4 to 3. */
+/**
+ * As many columns as make the tiles largest, for pictures of 4 to 3; where they would become too
+ * narrow for a name and two buttons, the rest is scrolled to.
+ */
 function arrange() {
   const { clientWidth: width, clientHeight: height } = $('tiles');
   const count = tiles.size;
+  const most = Math.min(count, Math.floor(width / TILE_MIN_WIDTH));
   let best = { columns: 1, size: 0 };
-  for (let columns = 1; columns <= count; columns++) {
+  for (let columns = 1; columns <= most; columns++) {
     const size = Math.min(width / columns, (height / Math.ceil(count / columns)) * (4 / 3));
     if (size > best.size) best = { columns, size };
   }
@@ -467,6 +477,13 @@ function checkFilled(input, value, message) {
   return false;
 }
 
+/** Not `disabled`, which would take the keyboard's focus away. */
+function showJoining(now) {
+  joining = now;
+  $('join').setAttribute('aria-disabled', String(now));
+  $('join').textContent = now ? 'Joining…' : 'Join';
+}
+
 function show(view) {
   document.body.dataset.view = view;
   arrange();
@@ -474,26 +491,29 @@ function show(view) {
 
 // ---- What is remembered -------------------------------------------------------------------------
 
+// The room for this browser, the name for this tab: two tabs are two people, and the second one
+// under the same name would put the first one out.
 function remember(roomId, peerName) {
   history.replaceState(null, '', `?${new URLSearchParams({ room: roomId })}`);
   try {
-    localStorage.setItem('corinth', JSON.stringify({ room: roomId, name: peerName }));
+    localStorage.setItem('corinth-room', roomId);
+    sessionStorage.setItem('corinth-name', peerName);
   } catch {
     // Storage is switched off: then it is asked again.
   }
 }
 
 function recall() {
-  let remembered = {};
+  let [room, name] = [null, null];
   try {
-    remembered = JSON.parse(localStorage.getItem('corinth')) ?? {};
+    room = localStorage.getItem('corinth-room');
+    name = sessionStorage.getItem('corinth-name');
   } catch {
-    // Nothing was kept, or it cannot be read.
+    // As above.
   }
   const query = new URLSearchParams(location.search);
-  const random = `room-${Math.random().toString(36).slice(2, 6)}`;
-  $('room-name').value = query.get('room') ?? remembered.room ?? random;
-  $('peer-name').value = query.get('name') ?? remembered.name ?? '';
+  $('room-name').value = query.get('room') ?? room ?? FIRST_ROOM;
+  $('peer-name').value = query.get('name') ?? name ?? '';
 }
 
 async function copyInvite() {

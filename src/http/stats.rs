@@ -30,6 +30,7 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "rxBytes": stats.rx_bytes,
         "rxOverflow": stats.rx_overflow,
         "txDatagrams": stats.tx_datagrams,
+        "txInTrains": stats.tx_in_trains,
         "txBytes": stats.tx_bytes,
         "rtpReceived": stats.rtp_received,
         "rtpForwarded": stats.rtp_forwarded,

@@ -6,16 +6,20 @@
 //! `docs/internals/net.md` explains the socket's options and what becomes of errors.
 
 mod adopt;
+mod arena;
 mod batch;
 mod descriptors;
 mod interfaces;
 mod linger;
 mod probe;
 mod sys;
+#[cfg(test)]
+mod testing;
 mod udp;
 
 pub use adopt::{adopt_listener, adopt_pair, adopt_stream, duplicate_stream, watch};
-pub use batch::{Datagram, FlushReport, RxBatch, TxArena};
+pub use arena::{FlushReport, TxArena};
+pub use batch::{Datagram, RxBatch};
 pub use descriptors::raise_descriptor_limit;
 pub use interfaces::host_addresses;
 pub use linger::{LINGER_MAX, linger};

@@ -24,12 +24,15 @@ pub(super) struct Target {
     pub(super) rtx: bool,
 }
 
-/// An SSRC that the client sends under. It outlives its Receiver without a target, so that what was
-/// received once under this transport's key stays received.
-#[derive(Debug)]
+/// An SSRC that the client sends under. It is followed without a target before and after its
+/// Receiver's life: what was received once under this transport's key stays received, and the count
+/// of roll-overs goes on.
+#[derive(Debug, Default)]
 struct Stream {
     window: RtpWindow,
     target: Option<Target>,
+    /// The target said that this SSRC is its own, rather than being matched by what a packet says.
+    declared: bool,
 }
 
 /// What a Receiver declared besides SSRCs, to find its packets by.
@@ -126,22 +129,20 @@ impl Association {
         self.transport.ice_mut().handle_authentic(now);
         // An SSRC that we send under is not the client's to use.
         let target = target.filter(|_| !self.senders.contains_key(&header.ssrc));
-        let target = target.ok_or(DropReason::NoReceiver)?;
-        self.stream(header.ssrc, target)?.window.accept(seq);
-        Ok((len, seq, target))
+        let stream = self.stream(header.ssrc)?;
+        stream.window.accept(seq);
+        stream.target = target;
+        Ok((len, seq, target.ok_or(DropReason::NoReceiver)?))
     }
 
-    /// The stream of an SSRC that belongs to `target`, made if it is new.
-    fn stream(&mut self, ssrc: Ssrc, target: Target) -> Result<&mut Stream, DropReason> {
+    /// The stream of an SSRC, made if it is new. One that belongs to nobody makes room for it.
+    fn stream(&mut self, ssrc: Ssrc) -> Result<&mut Stream, DropReason> {
         if !self.streams.contains_key(&ssrc) && self.streams.len() >= SSRCS_MAX {
             let orphan = self.streams.iter().find(|(_, stream)| stream.target.is_none());
             let orphan = *orphan.ok_or(DropReason::SsrcLimit)?.0;
             self.streams.remove(&orphan);
         }
-        let new = Stream { window: RtpWindow::new(), target: None };
-        let stream = self.streams.entry(ssrc).or_insert(new);
-        stream.target = Some(target);
-        Ok(stream)
+        Ok(self.streams.entry(ssrc).or_default())
     }
 
     /// Opens a compound RTCP packet in place; its plain length.
@@ -168,11 +169,15 @@ impl Association {
                 _ => {}
             }
         }
-        let declared = match mid {
-            Some(mid) => self.declared.iter().find(|declared| declared.mid == Some(mid))?,
+        let named = mid.and_then(|mid| self.declared.iter().find(|d| d.mid == Some(mid)));
+        let declared = match named {
+            Some(declared) => declared,
             None => {
-                let mut users =
-                    self.declared.iter().filter(|d| d.payload_types.contains(&header.pt));
+                // Whoever has another mid than the packet is not the one who sent it.
+                let mut users = self.declared.iter().filter(|declared| {
+                    let may_be = mid.is_none() || declared.mid.is_none();
+                    may_be && declared.payload_types.contains(&header.pt)
+                });
                 let only = users.next()?;
                 if users.next().is_some() {
                     return None;
@@ -181,8 +186,10 @@ impl Association {
             }
         };
         let encoding = match repaired.or(rid) {
-            None => 0,
-            Some(rid) => declared.rids.iter().find(|(known, _)| *known == rid)?.1,
+            Some(rid) if !declared.rids.is_empty() => {
+                declared.rids.iter().find(|(known, _)| *known == rid)?.1
+            }
+            _ => 0,
         };
         Some(Target { receiver: declared.receiver, encoding, rtx: repaired.is_some() })
     }
@@ -205,7 +212,9 @@ impl Association {
     /// Whether a source contradicts what others on this transport declared.
     pub(super) fn check_source(&self, source: &SourceParameters) -> Result<(), Error> {
         for ssrc in source.encodings.iter().flat_map(|e| [e.ssrc, e.rtx_ssrc]).flatten() {
-            if self.receives(ssrc) || self.senders.contains_key(&ssrc) {
+            // What an SSRC was matched to before somebody declared it was a guess.
+            let declared = self.streams.get(&ssrc).is_some_and(|stream| stream.declared);
+            if declared || self.senders.contains_key(&ssrc) {
                 return Err(taken("encodings[].ssrc", ssrc));
             }
         }
@@ -234,7 +243,10 @@ impl Association {
             for (ssrc, rtx) in [(declared.ssrc, false), (declared.rtx_ssrc, true)] {
                 if let Some(ssrc) = ssrc {
                     // A transport full of live streams learns this one from its packets, or not.
-                    let _ = self.stream(ssrc, Target { receiver, encoding, rtx });
+                    if let Ok(stream) = self.stream(ssrc) {
+                        stream.target = Some(Target { receiver, encoding, rtx });
+                        stream.declared = true;
+                    }
                 }
             }
         }
@@ -250,7 +262,9 @@ impl Association {
     /// Forgets a Receiver; what comes on its SSRCs belongs to nobody now.
     pub(super) fn remove_source(&mut self, receiver: ReceiverKey) {
         for stream in self.streams.values_mut() {
-            stream.target = stream.target.filter(|target| target.receiver != receiver);
+            if stream.target.is_some_and(|target| target.receiver == receiver) {
+                (stream.target, stream.declared) = (None, false);
+            }
         }
         self.declared.retain(|declared| declared.receiver != receiver);
         if self.declared.is_empty() {
@@ -303,3 +317,6 @@ pub(super) fn newest<'a>(
 ) -> Option<TransportKey> {
     transports.max_by_key(|(_, association)| association.serial).map(|(key, _)| key)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
 //! The Router: one shard's rooms and everything in them, and the way of one packet through them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::FixedState;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use slotmap::SlotMap;
 
 use super::Outbox;
@@ -46,7 +49,7 @@ pub struct Candidate {
 }
 
 /// What a Router is made from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RouterConfig {
     /// Which shard this is.
     pub shard: ShardId,
@@ -58,7 +61,18 @@ pub struct RouterConfig {
     pub epoch: Instant,
     /// Seed of the Router's randomness: credentials, SSRCs, hashing. From the system's generator in
     /// production, a constant in simulation.
-    pub seed: u64,
+    pub seed: [u8; 32],
+}
+
+// The seed does not belong into logs.
+impl fmt::Debug for RouterConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouterConfig")
+            .field("shard", &self.shard)
+            .field("candidates", &self.candidates)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One shard's rooms and everything in them.
@@ -70,6 +84,9 @@ pub struct Router {
     pub(super) config: RouterConfig,
     /// What `join` answers.
     pub(super) capabilities: Json,
+    /// For what must not be guessed.
+    pub(super) secrets: StdRng,
+    /// For what should only differ; clients see its numbers and could tell the next ones.
     pub(super) rng: fastrand::Rng,
     /// Keyed by the seed, so that nobody outside can choose what collides.
     pub(super) hasher: FixedState,
@@ -88,11 +105,13 @@ pub struct Router {
 impl Router {
     /// A Router without rooms.
     pub fn new(config: RouterConfig) -> Self {
-        let mut rng = fastrand::Rng::with_seed(config.seed);
-        let hasher = FixedState::with_seed(rng.u64(..));
+        let mut secrets = StdRng::from_seed(config.seed);
+        let rng = fastrand::Rng::with_seed(secrets.next_u64());
+        let hasher = FixedState::with_seed(secrets.next_u64());
         Self {
             config,
             capabilities: server_capabilities(),
+            secrets,
             rng,
             ufrags: HashMap::with_hasher(hasher.clone()),
             paths: HashMap::with_hasher(hasher.clone()),

@@ -68,9 +68,9 @@ impl Sender {
         self.gate = Gate::Stopped;
     }
 
-    /// Packets were left out: what comes next must be a beginning.
+    /// Packets were left out: what comes next must be a beginning, and the wait for it begins anew.
     pub(super) fn interrupt(&mut self) {
-        if self.gate == Gate::Open {
+        if self.gate != Gate::Stopped {
             self.gate = start(self.kind);
         }
     }

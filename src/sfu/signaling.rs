@@ -60,7 +60,7 @@ impl Router {
     }
 
     fn add_room(&mut self, name: &str) -> RoomKey {
-        let key = self.rooms.insert(Room::new(name));
+        let key = self.rooms.insert(Room::new(name, self.rng.u32(..)));
         self.room_names.insert(name.into(), key);
         self.stats.rooms += 1;
         key
@@ -256,7 +256,7 @@ impl Router {
         if peer.transports.len() >= TRANSPORTS_PER_PEER_MAX {
             return Err(Error::too_many("transports a peer"));
         }
-        let credentials = Credentials::generate(self.config.shard, &mut self.rng);
+        let credentials = Credentials::generate(self.config.shard, &mut self.secrets);
         let (identity, epoch) = (&self.config.identity, self.config.epoch);
         let mut transport = Transport::new(credentials.clone(), identity, epoch, now);
         self.transports_made += 1;
@@ -387,7 +387,7 @@ impl Router {
     /// An SSRC that no Sender of the room has and no client of it sends under.
     fn fresh_ssrc(&mut self, room: RoomKey) -> Ssrc {
         loop {
-            let ssrc = Ssrc(self.rng.u32(1..));
+            let ssrc = self.rooms[room].draw_ssrc();
             let mut peers = self.rooms[room].peers.iter().map(|key| &self.peers[*key]);
             let received = peers.any(|peer| {
                 peer.transports.values().any(|transport| self.transports[*transport].receives(ssrc))

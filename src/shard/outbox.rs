@@ -63,6 +63,7 @@ impl ShardOutbox {
         let report = std::mem::take(&mut self.report);
         stats.tx_datagrams += report.sent;
         stats.tx_bytes += report.bytes;
+        stats.tx_in_trains += report.in_trains;
         stats.drop_many(DropReason::SendBlocked, report.blocked);
         stats.drop_many(DropReason::SendRefused, report.refused);
     }
@@ -74,6 +75,7 @@ impl ShardOutbox {
         let report = self.arena.flush(&self.sockets);
         self.report.sent += report.sent;
         self.report.bytes += report.bytes;
+        self.report.in_trains += report.in_trains;
         self.report.blocked += report.blocked;
         self.report.refused += report.refused;
     }

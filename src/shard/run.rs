@@ -61,7 +61,7 @@ pub(super) struct Parts {
     /// The server's DTLS certificate.
     pub(super) identity: Identity,
     /// For the Router's randomness.
-    pub(super) seed: u64,
+    pub(super) seed: [u8; 32],
     /// Its other end is dropped when the shard shall stop.
     pub(super) stop: UnixStream,
 }

@@ -72,8 +72,11 @@ pub fn serve(config: &Config) -> io::Result<Running> {
         event,
         stopping: Arc::default(),
     };
-    let common =
-        Common { shards, directory_seed: random_seed()?, ping_interval: config.ping_interval };
+    let common = Common {
+        shards,
+        directory_seed: u64::from_ne_bytes(random()?),
+        ping_interval: config.ping_interval,
+    };
     let identity = Identity::generate().map_err(io::Error::other)?;
     let mut parts = Vec::with_capacity(shards);
     for ((ends, listener), port) in mesh(shards).into_iter().zip(listeners).zip(ports) {
@@ -88,7 +91,7 @@ pub fn serve(config: &Config) -> io::Result<Running> {
             sockets: media.sockets,
             candidates: media.candidates,
             identity: identity.clone(),
-            seed: random_seed()?,
+            seed: random()?,
             stop: stopped,
         });
     }
@@ -291,11 +294,11 @@ fn bind_media(addresses: &[MediaAddress], port: u16, notes: &mut Vec<String>) ->
     }
 }
 
-fn random_seed() -> io::Result<u64> {
-    let mut bytes = [0; 8];
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes)
         .map_err(|_| io::Error::other("the system has no random numbers"))?;
-    Ok(u64::from_ne_bytes(bytes))
+    Ok(bytes)
 }
 
 /// What is said on start: lines, the last of which is the address to open.

@@ -203,7 +203,7 @@ impl Dtls {
     /// One datagram of DTLS records.
     pub fn handle_datagram(&mut self, now: Timestamp, datagram: &[u8]) {
         self.handle_timeout(now);
-        if !self.handshake_done && is_plaintext_alert(datagram) {
+        if !self.handshake_done && has_plaintext_alert(datagram) {
             return;
         }
         if !self.over && self.engine.handle_packet(datagram).is_err() {
@@ -315,10 +315,18 @@ fn srtp_profile(profile: dimpl::SrtpProfile) -> Option<SrtpProfile> {
 
 /// An alert of epoch 0 is authenticated by nothing: anybody who can forge an address could end a
 /// handshake with it. A peer that means it falls silent too, and the handshake runs out of time.
-fn is_plaintext_alert(datagram: &[u8]) -> bool {
+/// What stands beside it in a datagram goes with it.
+fn has_plaintext_alert(mut datagram: &[u8]) -> bool {
     const ALERT: u8 = 21;
-    // RFC 6347 §4.1: type, version, epoch.
-    matches!(datagram, [ALERT, _, _, 0, 0, ..])
+    // RFC 6347 §4.1: type, version, epoch, sequence number, length.
+    while let [kind, _, _, e0, e1, _, _, _, _, _, _, l0, l1, rest @ ..] = datagram {
+        if [*kind, *e0, *e1] == [ALERT, 0, 0] {
+            return true;
+        }
+        let len = usize::from(u16::from_be_bytes([*l0, *l1]));
+        datagram = rest.get(len..).unwrap_or_default();
+    }
+    false
 }
 
 /// RFC 5764 §4.2: client key, server key, client salt, server salt.

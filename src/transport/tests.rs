@@ -4,6 +4,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
 use super::*;
 use crate::types::limit::DATAGRAM_MAX;
 use crate::types::{SeqNo, ShardId, SocketId, Ssrc};
@@ -35,7 +38,7 @@ impl Pair {
         let epoch = Instant::now();
         let server = Identity::generate().expect("a certificate can be made");
         let identity = Identity::generate().expect("a certificate can be made");
-        let credentials = Credentials::generate(ShardId(0), &mut fastrand::Rng::with_seed(1));
+        let credentials = Credentials::generate(ShardId(0), &mut StdRng::from_seed([1; 32]));
         let mut client = Dtls::new(&identity, epoch, ms(0));
         client.expect(vec![server.fingerprint()]);
         let server = Transport::new(credentials, &server, epoch, ms(0));

@@ -13,6 +13,8 @@ pub struct ShardStats {
     pub rx_overflow: u64,
     /// Datagrams handed to the kernel.
     pub tx_datagrams: u64,
+    /// Those of them that left in a train, several in one message to the kernel.
+    pub tx_in_trains: u64,
     /// Bytes of them.
     pub tx_bytes: u64,
     /// RTP packets of a source that were authentic and belong to a Receiver.
@@ -41,6 +43,7 @@ impl Default for ShardStats {
             rx_bytes: 0,
             rx_overflow: 0,
             tx_datagrams: 0,
+            tx_in_trains: 0,
             tx_bytes: 0,
             rtp_received: 0,
             rtp_forwarded: 0,

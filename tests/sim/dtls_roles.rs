@@ -182,6 +182,11 @@ fn plaintext_alerts_from_somebody_else_do_not_end_a_handshake() {
         // A goodbye, or a failed handshake.
         let (level, description) = if number % 2 == 0 { (1, 0) } else { (2, 40) };
         let mut alert = vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 1, number, 0, 2, level, description];
+        if number % 4 >= 2 {
+            // Behind a record that means nothing yet.
+            let first = [23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 2, number, 0, 1, 0];
+            alert.splice(0..0, first);
+        }
         world.datagram(path, &mut alert);
         world.run_for(Duration::from_millis(3));
         assert!(world[a].link(SEND).is_some(), "alert {number}");
@@ -200,13 +205,23 @@ fn noise_in_records_does_not_end_a_connection() {
         world.rng.fill(&mut noise);
         noise[0] = 20 + (len % 44) as u8;
         world.datagram(path, &mut noise);
-        // The same under a header that holds: version, epoch 1, and the length that it has.
-        if len >= 13 {
-            let body = (len - 13) as u16;
-            noise[0] = 20 + (len % 4) as u8;
-            noise[1..5].copy_from_slice(&[0xfe, 0xfd, 0, 1]);
-            noise[11..13].copy_from_slice(&body.to_be_bytes());
-            world.datagram(path, &mut noise);
+        // The same under a header that holds: version, an epoch, and the length that it has.
+        for (epoch, kind) in (0..3).flat_map(|epoch| (20..24).map(move |kind| (epoch, kind))) {
+            let Some(body) = len.checked_sub(13) else { break };
+            noise[0] = kind;
+            noise[1..5].copy_from_slice(&[0xfe, 0xfd, 0, epoch]);
+            noise[11..13].copy_from_slice(&(body as u16).to_be_bytes());
+            world.datagram(path, &mut noise.clone());
+            // And, in a handshake record, as a message that is all there (RFC 6347 §4.2.2).
+            if let Some(message) = body.checked_sub(12) {
+                let message = (message as u32).to_be_bytes();
+                noise[13] = [1, 2, 11, 12, 13, 14, 15, 16, 20][len % 9];
+                noise[14..17].copy_from_slice(&message[1..]);
+                noise[17..19].copy_from_slice(&[0, (len % 16) as u8]);
+                noise[19..22].fill(0);
+                noise[22..25].copy_from_slice(&message[1..]);
+                world.datagram(path, &mut noise.clone());
+            }
         }
         assert!(world[a].link(SEND).is_some(), "{noise:?}");
     }

@@ -87,6 +87,20 @@ fn after_three_seconds_without_a_key_frame_the_viewer_gets_what_there_is() {
     assert!(asked.windows(2).all(|two| two[1].since(two[0]) == 5 * STEP), "{asked:?}");
 }
 
+/// Three seconds of a stream without key frames, that is: a pause does not count.
+#[test]
+fn a_pause_does_not_use_up_the_wait_for_a_key_frame() {
+    use Picture::{Delta, Key};
+    let (mut world, [a, b], video) = scene(10);
+    pictures(&mut world, a, &[Delta; 5]);
+    world.pause(a, VIDEO).expect("pauses");
+    world.run_for(Duration::from_secs(10));
+    world.resume(a, VIDEO).expect("resumes");
+    pictures(&mut world, a, &[Delta, Delta, Key, Delta]);
+    assert_eq!(counters(&world.received(b, video)), [0, 1], "from the key frame on");
+    assert_eq!(world.received(b, video)[0].label.picture, Key);
+}
+
 #[test]
 fn a_pause_is_no_gap_and_ends_at_a_key_frame() {
     use Picture::{Delta, Key};

@@ -26,3 +26,4 @@ mod orders;
 mod overload;
 mod random_ops;
 mod reports;
+mod streams;

@@ -69,12 +69,14 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let epoch = Instant::now();
         let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 40_000));
+        let mut router_seed = [0; 32];
+        router_seed[..8].copy_from_slice(&seed.to_le_bytes());
         let config = RouterConfig {
             shard: ShardId(0),
             candidates: vec![Candidate { socket: SocketId(0), address }],
             identity: IDENTITIES[0].clone(),
             epoch,
-            seed,
+            seed: router_seed,
         };
         Self {
             now: Timestamp::from_micros(1_000_000),

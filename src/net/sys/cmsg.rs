@@ -1,4 +1,4 @@
-//! Control messages that come with a received datagram: `man 3 cmsg`, read without pointers.
+//! Control messages that go with a datagram: `man 3 cmsg`, read and written without pointers.
 
 use std::mem::{offset_of, size_of};
 
@@ -35,6 +35,32 @@ impl Control {
             rest = next;
         }
         None
+    }
+}
+
+/// The one control message that is sent: `UDP_SEGMENT`, a `u16`. It has the kernel cut a message
+/// into datagrams of that many bytes, the last as long as what is left (Linux 4.18, `udp(7)`).
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(8))]
+pub(in crate::net) struct Segment([u8; HEADER + align(size_of::<u16>())]);
+
+impl Segment {
+    /// Datagrams of `len` bytes.
+    pub(in crate::net) fn new(len: u16) -> Self {
+        let mut bytes = [0; HEADER + align(size_of::<u16>())];
+        let mut put = |offset: usize, field: &[u8]| {
+            bytes[offset..offset + field.len()].copy_from_slice(field);
+        };
+        put(offset_of!(libc::cmsghdr, cmsg_len), &(HEADER + size_of::<u16>()).to_ne_bytes());
+        put(offset_of!(libc::cmsghdr, cmsg_level), &libc::SOL_UDP.to_ne_bytes());
+        put(offset_of!(libc::cmsghdr, cmsg_type), &libc::UDP_SEGMENT.to_ne_bytes());
+        put(HEADER, &len.to_ne_bytes());
+        Self(bytes)
+    }
+
+    /// What the kernel is to read.
+    pub(in crate::net) fn storage(&mut self) -> &mut [u8] {
+        &mut self.0
     }
 }
 

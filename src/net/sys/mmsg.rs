@@ -4,28 +4,64 @@
 //! no structure here points into itself; that costs about 10 ns a datagram.
 #![expect(unsafe_code, reason = "neither std nor socket2 offers recvmmsg and sendmmsg")]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::cmsg::Control;
+use super::cmsg::{Control, Segment};
 use super::sockaddr::RawAddr;
 use crate::types::limit::DATAGRAM_MAX;
 
-/// Datagrams in one system call, either way.
+/// Messages in one system call, either way.
 pub(in crate::net) const BATCH: usize = 64;
 
-/// A datagram to send.
+/// One message to send: a datagram, or several to one address that the kernel makes of it.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::net) struct TxDatagram<'a> {
-    pub(in crate::net) to: RawAddr,
-    pub(in crate::net) bytes: &'a [u8],
+pub(in crate::net) struct TxTrain<'a> {
+    to: RawAddr,
+    /// A datagram each, all as long as the first but the last, which may be shorter.
+    datagrams: &'a [IoSlice<'a>],
 }
 
-impl TxDatagram<'_> {
+impl<'a> TxTrain<'a> {
     /// Fills an array that is not all used.
-    pub(in crate::net) const EMPTY: TxDatagram<'static> =
-        TxDatagram { to: RawAddr::EMPTY, bytes: &[] };
+    pub(in crate::net) const EMPTY: TxTrain<'static> =
+        TxTrain { to: RawAddr::EMPTY, datagrams: &[] };
+
+    /// At least one datagram; where there are more, the rule above is the caller's to keep.
+    pub(in crate::net) fn new(to: SocketAddr, datagrams: &'a [IoSlice<'a>]) -> Self {
+        Self { to: to.into(), datagrams }
+    }
+
+    /// How many datagrams it is.
+    pub(in crate::net) fn count(&self) -> usize {
+        self.datagrams.len()
+    }
+
+    /// Bytes of all of them.
+    pub(in crate::net) fn bytes(&self) -> u64 {
+        self.datagrams.iter().map(|datagram| datagram.len() as u64).sum()
+    }
+
+    /// The datagrams themselves.
+    #[cfg(test)]
+    pub(in crate::net) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        self.datagrams.iter().map(|datagram| &**datagram)
+    }
+
+    /// The same datagrams, each a message of its own.
+    pub(in crate::net) fn singly(&self) -> impl Iterator<Item = TxTrain<'a>> {
+        let to = self.to;
+        self.datagrams.chunks(1).map(move |datagrams| TxTrain { to, datagrams })
+    }
+
+    /// Where the kernel shall cut; `None` where there is nothing to cut.
+    fn segment(&self) -> Option<Segment> {
+        match self.datagrams {
+            [first, _, ..] => Some(Segment::new(first.len() as u16)),
+            _ => None,
+        }
+    }
 }
 
 /// What is known about a received datagram beside its bytes.
@@ -103,26 +139,30 @@ pub(in crate::net) fn recv(
     Ok(received)
 }
 
-/// Hands the first of `datagrams` to the kernel, at most [`BATCH`], in order, up to the first that
-/// it does not take; returns how many it took. An error is about the very first one.
-pub(in crate::net) fn send(
-    socket: BorrowedFd<'_>,
-    datagrams: &[TxDatagram<'_>],
-) -> io::Result<usize> {
-    let mut parts = [EMPTY_PART; BATCH];
+/// Hands the first of `trains` to the kernel, at most [`BATCH`], in order, up to the first that it
+/// does not take; returns how many it took. An error is about the very first one.
+pub(in crate::net) fn send(socket: BorrowedFd<'_>, trains: &[TxTrain<'_>]) -> io::Result<usize> {
+    let mut segments = [Segment::new(0); BATCH];
     let mut headers = [empty_header(); BATCH];
-    let given = BATCH.min(datagrams.len());
+    let given = BATCH.min(trains.len());
     for i in 0..given {
-        let TxDatagram { to, bytes } = &datagrams[i];
-        parts[i] = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        let TxTrain { to, datagrams } = &trains[i];
         let header = &mut headers[i].msg_hdr;
         header.msg_name = (&raw const *to).cast_mut().cast();
         header.msg_namelen = to.len();
-        header.msg_iov = &raw mut parts[i];
-        header.msg_iovlen = 1;
+        // An `IoSlice` is an `iovec`, as std promises.
+        header.msg_iov = datagrams.as_ptr().cast_mut().cast();
+        header.msg_iovlen = datagrams.len() as _;
+        if let Some(segment) = trains[i].segment() {
+            segments[i] = segment;
+            let control = segments[i].storage();
+            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_controllen = control.len() as _;
+        }
     }
-    // SAFETY: the first `given` headers describe memory that is borrowed until after the call,
-    // with its true lengths; sending reads addresses and bytes and writes only to `headers`.
+    // SAFETY: the first `given` headers describe memory that is borrowed until after the call, with
+    // its true lengths; sending reads addresses, control messages and bytes, and writes only to
+    // `headers`.
     let sent = unsafe {
         libc::sendmmsg(
             socket.as_raw_fd(),

@@ -18,10 +18,14 @@ export class Server {
   #process;
   #output = '';
 
-  /** Starts the program with two shards, so that rooms and connections land on different ones. */
+  /**
+   * Starts the program with two shards, so that rooms and connections land on different ones; on
+   * a free port, unless `--http` is among the options.
+   */
   static async start(...more) {
     if (!existsSync(BINARY)) throw new Error(`no server at ${BINARY}: cargo build, or CORINTH_BIN`);
-    const args = ['--http', '127.0.0.1:0', '--media-port', '0', '--shards', '2', ...more];
+    const http = more.includes('--http') ? [] : ['--http', '127.0.0.1:0'];
+    const args = [...http, '--media-port', '0', '--shards', '2', ...more];
     const server = new Server(spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
     try {
       server.url = await within('line "corinth: open …"', server.#opened(), START_MS);
