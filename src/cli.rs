@@ -1,7 +1,7 @@
 //! The command line: what may be said, what it means (checked in `config`), and the program that
 //! is run by it.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -20,12 +20,7 @@ use crate::shard::serve;
 pub struct Args {
     /// Where HTTP and WebSockets are served. Browsers give a page camera and microphone only on
     /// 127.0.0.1, localhost or behind TLS. Port 0: any free one
-    #[arg(
-        long,
-        verbatim_doc_comment,
-        value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:8080"
-    )]
+    #[arg(long, verbatim_doc_comment, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     pub http: SocketAddr,
 
     /// First UDP port for media: shard i (from 0) uses PORT + i on each media address. Open as
@@ -102,8 +97,15 @@ pub fn run(args: &Args) -> ExitCode {
 fn try_run(args: &Args) -> io::Result<()> {
     let host = host_addresses().unwrap_or_default();
     let config = Config::new(args, &host).map_err(io::Error::other)?;
-    tracing_subscriber::fmt().with_env_filter(&config.log).with_writer(io::stderr).init();
+    // Colours are for people: a journal would keep their codes as text.
+    tracing_subscriber::fmt()
+        .with_env_filter(&config.log)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     let running = serve(&config)?;
+    // Before it is said that it serves: whoever waits for that may signal at once.
+    running.catch_signals()?;
     // A reader that has gone, as in `corinth | head -1`, is no reason to stop.
     let _ = write!(io::stdout(), "{running}");
     let _ = io::stdout().flush();

@@ -22,7 +22,8 @@ pub struct Config {
     pub media_port: u16,
     /// Where media is served, best candidate first.
     pub media_addresses: Vec<MediaAddress>,
-    /// Number of shards; each takes a core and about 2 MB. `None`: as many as there are cores.
+    /// Number of shards; each takes a core, about 10 MB and, with four media addresses, 16
+    /// descriptors. `None`: as many as there are cores.
     pub shards: Option<usize>,
     /// Between pings on a WebSocket.
     pub ping_interval: Duration,
@@ -62,6 +63,10 @@ pub enum ConfigError {
     TooManyAddresses,
     /// `--announce` for an address that media does not use.
     NotServed(IpAddr),
+    /// Two `--announce` for the same address.
+    AnnouncedTwice(IpAddr),
+    /// `--announce` tells clients an address that nobody can send to.
+    NoAddress(IpAddr),
     /// `--log` does not parse.
     Log(String),
 }
@@ -89,6 +94,12 @@ impl fmt::Display for ConfigError {
             }
             Self::NotServed(ip) => {
                 write!(f, "--announce {ip}=…: media does not use {ip}; add --media-address {ip}")
+            }
+            Self::AnnouncedTwice(ip) => {
+                write!(f, "--announce {ip}=…: is given twice, and one address can be announced")
+            }
+            Self::NoAddress(ip) => {
+                write!(f, "--announce …={ip}: browsers need the address of one host")
             }
             Self::Log(error) => write!(f, "--log: {error}"),
         }
@@ -150,11 +161,23 @@ fn media_addresses(args: &Args, host: &[IpAddr]) -> Result<Vec<MediaAddress>, Co
     if addresses.len() > ADDRESSES_MAX {
         return Err(ConfigError::TooManyAddresses);
     }
-    let served = |announce: &&Announce| addresses.iter().any(|one| one.local == announce.local);
-    match args.announce.iter().find(|announce| !served(announce)) {
-        Some(announce) => Err(ConfigError::NotServed(announce.local)),
-        None => Ok(addresses),
+    check_announced(&args.announce, &addresses)?;
+    Ok(addresses)
+}
+
+fn check_announced(all: &[Announce], addresses: &[MediaAddress]) -> Result<(), ConfigError> {
+    for (i, &Announce { local, public }) in all.iter().enumerate() {
+        if !addresses.iter().any(|address| address.local == local) {
+            return Err(ConfigError::NotServed(local));
+        }
+        if all[..i].iter().any(|earlier| earlier.local == local) {
+            return Err(ConfigError::AnnouncedTwice(local));
+        }
+        if public.is_unspecified() || public.is_multicast() {
+            return Err(ConfigError::NoAddress(public));
+        }
     }
+    Ok(())
 }
 
 /// Loopback comes last: Firefox does not use it, and elsewhere it is somebody else's.
@@ -208,6 +231,12 @@ mod tests {
             config(&["--announce", "192.0.2.2=198.51.100.1"]),
             Err(ConfigError::NotServed("192.0.2.2".parse().unwrap()))
         );
+        assert_eq!(
+            config(&["--announce", "192.0.2.1=0.0.0.0"]),
+            Err(ConfigError::NoAddress("0.0.0.0".parse().unwrap()))
+        );
+        let twice = ["--announce", "192.0.2.1=198.51.100.1"].repeat(2);
+        assert_eq!(config(&twice), Err(ConfigError::AnnouncedTwice("192.0.2.1".parse().unwrap())));
         assert_eq!(
             addresses(&["--media-address", "::1", "--announce", "::1=2001:db8::1"]),
             [row("::1", "2001:db8::1", true)]

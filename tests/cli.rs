@@ -125,6 +125,7 @@ fn a_port_in_use_is_named() {
     let output = command.args(["--media-port", &port]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && said.contains(&port), "{said}");
+    assert!(said.contains("--media-port"), "{said}");
 }
 
 #[test]
@@ -176,7 +177,66 @@ fn a_second_signal_ends_it_at_once() {
     let _silent = Client::connect(serving.http, "room", "a");
     serving.signal("TERM");
     // The first is under way once its connections are told.
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(300));
     serving.signal("TERM");
     assert_eq!(serving.exit_code(Duration::from_millis(500)), Some(128 + 15));
+}
+
+#[test]
+fn one_signal_that_comes_twice_is_no_second_one() {
+    let mut serving = Serving::start(&[]);
+    let mut client = Client::connect(serving.http, "room", "a");
+    serving.signal("TERM");
+    // As `timeout` does, which signals its child and then its group.
+    serving.signal("TERM");
+    assert_eq!(client.close_code(), 1001);
+    drop(client);
+    assert_eq!(serving.exit_code(Duration::from_secs(5)), Some(0));
+}
+
+#[test]
+fn a_signal_may_come_as_soon_as_it_says_where_it_serves() {
+    for _ in 0..20 {
+        let mut serving = Serving::start(&["--shards", "1"]);
+        serving.signal("TERM");
+        assert_eq!(serving.exit_code(Duration::from_secs(5)), Some(0));
+    }
+}
+
+#[test]
+fn descriptors_are_asked_for_or_missed() {
+    let program = env!("CARGO_BIN_EXE_corinth");
+    let arguments = "--http 127.0.0.1:0 --media-port 0 --media-address 127.0.0.1 --shards 1";
+    // Bounded by a time that it never needs, for it serves where there are enough.
+    let with = |limit: &str| {
+        let script = format!("ulimit {limit} && exec timeout -k 5 2 {program} {arguments}");
+        Command::new("sh").args(["-c", &script]).output().unwrap()
+    };
+    // The soft limit alone is no want.
+    let served = with("-S -n 64");
+    let said = String::from_utf8(served.stdout).unwrap();
+    assert!(said.contains("open http://") && !said.contains("64 files"), "{said}");
+    for few in 12..60 {
+        let output = with(&format!("-n {few}"));
+        let said = String::from_utf8(output.stdout).unwrap();
+        if said.contains("open http://") {
+            assert!(said.contains(&format!("only {few} files")), "{said}");
+            return;
+        }
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{few}: {said}");
+        assert!(said.contains("ulimit -n") && said.lines().count() == 1, "{few}: {said}");
+    }
+    panic!("60 are enough for one shard");
+}
+
+#[test]
+fn a_log_that_nobody_looks_at_has_no_colours() {
+    let mut command = Command::new("timeout");
+    command.args(["-k", "5", "1", env!("CARGO_BIN_EXE_corinth"), "--http", "127.0.0.1:0"]);
+    command.args(["--media-port", "0", "--shards", "1", "--log", "trace"]);
+    let output = command.env_remove("NO_COLOR").output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(!log.contains('\x1b'), "{log}");
+    assert!(!log.is_empty());
 }

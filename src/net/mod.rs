@@ -8,6 +8,7 @@
 mod adopt;
 mod arena;
 mod batch;
+mod descriptors;
 mod interfaces;
 mod linger;
 mod probe;
@@ -19,6 +20,7 @@ mod udp;
 pub use adopt::{adopt_listener, adopt_pair, adopt_stream, duplicate_stream, watch};
 pub use arena::{FlushReport, TxArena};
 pub use batch::{Datagram, RxBatch};
+pub use descriptors::raise_descriptor_limit;
 pub use interfaces::host_addresses;
 pub use linger::{LINGER_MAX, linger};
 pub use probe::probe_io_uring;

@@ -111,10 +111,10 @@ fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
             "; no interface of this host has it: listen on a local address and announce the \
              public one"
         }
-        Some(libc::EADDRINUSE) => "; another program, or another corinth, has this port",
+        Some(libc::EADDRINUSE) => "; another program, or another corinth, has the port",
         Some(libc::EACCES) => "; ports below 1024 need CAP_NET_BIND_SERVICE",
         Some(libc::EAFNOSUPPORT) => "; this host has no such IP version switched on",
-        Some(libc::EINVAL) => "; a link-local address needs its interface (fe80::1%2)",
+        Some(libc::EINVAL) => "; link-local addresses and IPv4 ones in IPv6 form do not serve",
         _ => "",
     };
     io::Error::new(error.kind(), format!("cannot bind UDP {address}: {error}{hint}"))

@@ -15,8 +15,16 @@ const KERNEL_MIN: (u32, u32) = (5, 15);
 /// glommio refuses less.
 const MEMLOCK_MIN: u64 = 512 * 1024;
 
-/// Each peer is a descriptor; fewer than this is a desk's setting, not a server's.
+/// Each peer is a descriptor; fewer than this is too few for a server.
 const DESCRIPTORS_WISHED: u64 = 4096;
+
+/// Descriptors of a shard: three rings, two event counters, its listener, its ends of two socket
+/// pairs; and of each of its media sockets, which glommio watches by a second one.
+const DESCRIPTORS_PER_SHARD: u64 = 8;
+const DESCRIPTORS_PER_SOCKET: u64 = 2;
+
+/// Descriptors of the process as a whole, and a few to serve with.
+const DESCRIPTORS_SPARE: u64 = 24;
 
 /// What a shard's executor takes from locked memory, of which a user may have only 8 MiB in all:
 /// the least that glommio takes. Its files and their buffers are not used here.
@@ -47,6 +55,22 @@ pub(super) fn check() -> io::Result<()> {
     let probe = thread::Builder::new().spawn(probe_io_uring)?;
     let found = probe.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
     found.map_err(|error| explain_io(&error))
+}
+
+/// Fails if `limit` descriptors are too few for `shards` shards with `sockets` media sockets each:
+/// glommio would panic over it.
+pub(super) fn check_descriptors(limit: u64, shards: usize, sockets: usize) -> io::Result<()> {
+    // Those that it has already, from whoever started it.
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |open| open.count());
+    let each = DESCRIPTORS_PER_SHARD + DESCRIPTORS_PER_SOCKET * sockets as u64;
+    let needed = open as u64 + DESCRIPTORS_SPARE + each * shards as u64;
+    match limit < needed {
+        false => Ok(()),
+        true => Err(unsupported(format!(
+            "only {limit} files may be open and {shards} shards need {needed}: \
+             run `ulimit -n 65536` as root first, or set LimitNOFILE=65536 in its systemd unit"
+        ))),
+    }
 }
 
 /// An executor's failure as an operator can use it.
@@ -84,7 +108,7 @@ fn explain_io(error: &io::Error) -> io::Error {
                 .to_owned(),
         ),
         Some(libc::EMFILE) => unsupported(
-            "there are too few file descriptors: run `ulimit -n 65536` first, or set \
+            "there are too few file descriptors: run `ulimit -n 65536` as root first, or set \
              LimitNOFILE=65536 in its systemd unit"
                 .to_owned(),
         ),
@@ -97,8 +121,8 @@ fn unsupported(text: String) -> io::Error {
 }
 
 /// What is not as it should be, though the server runs. `wished` and `granted` are bytes of a
-/// media socket's receive buffer.
-pub(super) fn shortcomings(wished: usize, granted: usize) -> Vec<String> {
+/// media socket's receive buffer, `descriptors` how many this process may have.
+pub(super) fn shortcomings(wished: usize, granted: usize, descriptors: u64) -> Vec<String> {
     let mut found = Vec::new();
     if granted < wished {
         found.push(format!(
@@ -106,10 +130,10 @@ pub(super) fn shortcomings(wished: usize, granted: usize) -> Vec<String> {
              run `sudo sysctl net.core.rmem_max={wished}`"
         ));
     }
-    let limits = read("/proc/self/limits");
-    if let Some(limit) = soft_limit(&limits, "Max open files").filter(|&n| n < DESCRIPTORS_WISHED) {
+    if descriptors < DESCRIPTORS_WISHED {
         found.push(format!(
-            "only {limit} files may be open, and each peer is one: run `ulimit -n 65536` first"
+            "only {descriptors} files may be open, and each peer is one: run `ulimit -n 65536` as \
+             root first, or set LimitNOFILE=65536 in its systemd unit"
         ));
     }
     found
@@ -173,10 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_was_not_granted_is_reported() {
-        let text = shortcomings(4096, 1024).join("\n");
+    fn what_was_not_granted_is_reported() {
+        let text = shortcomings(4096, 1024, 1 << 20).join("\n");
         assert!(text.contains("sysctl net.core.rmem_max=4096"), "{text}");
-        assert!(!shortcomings(1024, 1024).join("\n").contains("rmem"));
+        assert!(shortcomings(1024, 1024, 1 << 20).is_empty());
+        assert!(shortcomings(1024, 1024, 64)[0].contains("only 64 files"));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
@@ -17,7 +18,7 @@ use super::mailbox::mesh;
 use super::run::{self, Parts};
 use super::state::Common;
 use crate::config::{Config, MediaAddress};
-use crate::net::{MediaSocket, SocketOptions};
+use crate::net::{MediaSocket, SocketOptions, raise_descriptor_limit};
 use crate::sfu::{Candidate, Identity};
 use crate::types::SocketId;
 
@@ -27,6 +28,10 @@ const MEDIA_BUFFERS: SocketOptions =
 
 /// Connections that wait to be accepted, per shard.
 const BACKLOG: i32 = 1024;
+
+/// A signal that comes again so soon is the same one: `timeout`, and whoever else signals a process
+/// and then its group, sends it twice.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// A server that runs.
 #[derive(Debug)]
@@ -40,13 +45,19 @@ pub struct Running {
     /// A byte comes when a shard has ended, or a signal.
     events: UnixStream,
     event: UnixStream,
+    /// From when it is true, a signal ends the process at once.
+    stopping: Arc<AtomicBool>,
 }
 
-/// Starts a server. Errors say what to do about them, as far as that is known.
+/// Starts a server. Errors say what to do about them, as far as that is known. The process may
+/// have as many descriptors afterwards as it is allowed to ask for.
 pub fn serve(config: &Config) -> io::Result<Running> {
     host::check()?;
     let cores = host::cores();
     let shards = config.shards.unwrap_or(cores.len().clamp(1, 255));
+    // What may not be asked is not known, and then nothing is said about it.
+    let descriptors = raise_descriptor_limit().unwrap_or(u64::MAX);
+    host::check_descriptors(descriptors, shards, config.media_addresses.len())?;
     let listeners = listen(config.http, shards)?;
     let http = listeners[0].local_addr()?;
     let ports = config.media_ports(shards).map_err(io::Error::other)?;
@@ -59,6 +70,7 @@ pub fn serve(config: &Config) -> io::Result<Running> {
         stop: Vec::new(),
         events,
         event,
+        stopping: Arc::default(),
     };
     let common = Common {
         shards,
@@ -85,8 +97,16 @@ pub fn serve(config: &Config) -> io::Result<Running> {
     }
     let buffers = parts.iter().flat_map(|parts| &parts.sockets);
     let granted = buffers.map(MediaSocket::receive_buffer).min().unwrap_or(usize::MAX);
-    let found = host::shortcomings(MEDIA_BUFFERS.receive_buffer, granted);
+    let found = host::shortcomings(MEDIA_BUFFERS.receive_buffer, granted, descriptors);
     running.notes.extend(found);
+    let found = config.media_addresses.iter().all(|address| !address.required);
+    if found && running.media.iter().flatten().all(|address| address.ip().is_loopback()) {
+        running.notes.push(
+            "this host has no address but loopback: only programs on it can send and receive \
+             media, and Firefox not even there (see --media-address)"
+                .to_owned(),
+        );
+    }
     running.notes.dedup();
     running.start(parts, &cores)?;
     Ok(running)
@@ -108,8 +128,10 @@ impl Running {
         &self.notes
     }
 
-    /// Starts the threads and waits until each has its executor.
+    /// Starts the threads and waits until each has its executor. All at once: a shard that waits
+    /// for the mailboxes of the others does not sleep.
     fn start(&mut self, parts: Vec<Parts>, cores: &[usize]) -> io::Result<()> {
+        let mut starting = Vec::with_capacity(parts.len());
         for (i, parts) in parts.into_iter().enumerate() {
             let core = cores.get(i % cores.len().max(1)).copied();
             let (ready, started) = sync_channel(1);
@@ -118,6 +140,9 @@ impl Running {
                 .name(format!("shard-{i}"))
                 .spawn(move || shard_thread(parts, core, &ready, ended))?;
             self.shards.push(thread);
+            starting.push((core, started));
+        }
+        for (i, (core, started)) in starting.into_iter().enumerate() {
             match started.recv() {
                 Ok(true) => {}
                 Ok(false) => self.notes.push(match core {
@@ -131,17 +156,23 @@ impl Running {
         Ok(())
     }
 
-    /// Waits for a signal that ends processes, or for the end of a shard, and stops.
-    pub fn wait(mut self) -> io::Result<()> {
-        let second = Arc::new(AtomicBool::new(false));
+    /// From now on SIGINT and SIGTERM do not end the process, but [`Running::wait`].
+    pub fn catch_signals(&self) -> io::Result<()> {
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down and raises it.
-            let ended_by = 128 + signal;
-            signal_hook::flag::register_conditional_shutdown(signal, ended_by, second.clone())?;
-            signal_hook::flag::register(signal, second.clone())?;
+            let stopping = Arc::clone(&self.stopping);
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stopping)?;
             signal_hook::low_level::pipe::register(signal, self.event.try_clone()?)?;
         }
+        Ok(())
+    }
+
+    /// Waits for a signal, if they are caught, or for the end of a shard, and stops. A further
+    /// signal while it stops ends the process at once.
+    pub fn wait(mut self) -> io::Result<()> {
         self.events.read_exact(&mut [0])?;
+        self.stop.clear();
+        thread::sleep(SAME_SIGNAL);
+        self.stopping.store(true, Ordering::Relaxed);
         self.stop_shards()
     }
 
@@ -189,13 +220,7 @@ fn shard_thread(
     ready: &SyncSender<bool>,
     _ended: Ended,
 ) -> io::Result<()> {
-    let (executor, pinned) = match run::executor(core) {
-        Ok(made) => made,
-        Err(error) => {
-            // Whoever waits for readiness must not wait for the rest of the thread.
-            return Err(error);
-        }
-    };
+    let (executor, pinned) = run::executor(core)?;
     let _ = ready.send(pinned);
     executor.run(run::run(parts))
 }
@@ -244,9 +269,11 @@ fn bind_media(addresses: &[MediaAddress], port: u16, notes: &mut Vec<String>) ->
     for address in addresses {
         let socket = match MediaSocket::bind((address.local, port).into(), &MEDIA_BUFFERS) {
             Ok(socket) => socket,
-            Err(error) if address.required || error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(error);
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let text = format!("{error}; choose others with --media-port");
+                return Err(io::Error::new(error.kind(), text));
             }
+            Err(error) if address.required => return Err(error),
             Err(error) => {
                 // A host without IPv6 is nothing to be told about.
                 if !address.local.is_loopback() {

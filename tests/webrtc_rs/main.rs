@@ -1,10 +1,12 @@
 //! corinth's own binary with clients that share no code with it: webrtc-rs's DTLS, SRTP, RTP and
 //! RTCP (`corinth-perf`) over loopback, in real time. One file for each part of the contract.
 
+mod announce;
 mod call;
 mod dtls;
 mod forward;
 mod hostile;
+mod ipv6;
 mod key_frames;
 mod path;
 mod reports;

@@ -1,5 +1,6 @@
 //! The server under test: the binary that users run, on free ports of loopback.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running server with two shards; killed when dropped.
 pub(crate) struct Server {
-    /// `http://127.0.0.1:PORT`.
+    /// `http://IP:PORT`.
     pub(crate) url: String,
     _child: Child,
 }
@@ -22,9 +23,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one and waits until it says where it is.
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), &[]).await
+    }
+
+    /// The same with everything on `ip`, and with further arguments.
+    pub(crate) async fn start_on(ip: IpAddr, more: &[&str]) -> anyhow::Result<Self> {
+        let http = SocketAddr::new(ip, 0).to_string();
         let mut child = Command::new(env!("CARGO_BIN_EXE_corinth"))
-            .args(["--http", "127.0.0.1:0", "--media-port", "0", "--shards", "2"])
-            .args(["--media-address", "127.0.0.1", "--log", "warn"])
+            .args(["--http", &http, "--media-port", "0", "--shards", "2"])
+            .args(["--media-address", &ip.to_string(), "--log", "warn"])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
