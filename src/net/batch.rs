@@ -25,7 +25,8 @@ pub struct RxBatch {
 /// One datagram of an [`RxBatch`].
 #[derive(Debug)]
 pub struct Datagram<'a> {
-    /// Who sent it: as a [`Path`] wants it, without flow label or needless scope.
+    /// Who sent it: as a [`Path`](crate::types::Path) wants it, without flow label or needless
+    /// scope.
     pub remote: SocketAddr,
     /// What it says; at most `DATAGRAM_MAX` bytes, possibly none. May be decrypted in place.
     pub bytes: &'a mut [u8],
