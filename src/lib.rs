@@ -35,7 +35,8 @@
 //! 6. **fan out** `sfu::forward::fan_out`: walk the Receiver's Senders.
 //! 7. **fit** `sfu::Sender::fit`: may it go, and under which numbers; copy into the send slot and
 //!    seal ([`transport::srtp::SrtpTx::seal_rtp`]).
-//! 8. **send** [`net::TxArena::flush`]: one system call takes many slots.
+//! 8. **send** [`net::TxArena::flush`]: slots of one path and length leave as one train, and one
+//!    system call takes many.
 //!
 //! At each step the packet goes on or ends in one counted [`types::DropReason`].
 
