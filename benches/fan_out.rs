@@ -109,6 +109,7 @@ fn fan_out(c: &mut Criterion) {
                 |(path, mut packet)| {
                     let router = &mut world.borrow_mut().router;
                     router.handle_datagram(now, path, &mut packet, &mut sink);
+                    router.forward(now, &mut sink);
                 },
                 BatchSize::PerIteration,
             );

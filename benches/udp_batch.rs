@@ -1,5 +1,5 @@
 //! What sending in batches and trains saves: 64 datagrams of 1200 bytes, by one `sendto` each to 64
-//! destinations, and by `TxArena::flush` to 64 destinations one each, to 32 two each, and so on.
+//! destinations, and by `Tx::flush` to 64 destinations one each, to 32 two each, and so on.
 //! All in one run, because on a shared machine only the ratio means something.
 //!
 //! The destinations are loopback sockets, emptied between rounds outside of the measurement, so
@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::net::SocketAddr;
 
-use corinth::net::{MediaSocket, RxBatch, SocketOptions, TxArena};
+use corinth::net::{self, MediaSocket, RxBatch, SocketOptions, TxArena};
 use corinth::types::{Path, SocketId};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use socket2::{SockAddr, SockRef};
@@ -30,7 +30,7 @@ fn drain(destinations: &[MediaSocket], rx: &mut RxBatch, each: usize) {
 }
 
 fn udp_batch(c: &mut Criterion) {
-    let sockets = [bind()];
+    let (_, mut tx) = net::open(vec![bind()]);
     let destinations: Vec<_> = (0..DESTINATIONS).map(|_| bind()).collect();
     let mut rx = RxBatch::new();
     let mut group = c.benchmark_group("udp_batch");
@@ -38,7 +38,7 @@ fn udp_batch(c: &mut Criterion) {
 
     let payload = [0x80; DATAGRAM];
     let addresses: Vec<_> = destinations.iter().map(|d| SockAddr::from(d.local_addr())).collect();
-    let sender = SockRef::from(&sockets[0]);
+    let sender = SockRef::from(&tx.sockets()[0]);
     let mut waiting = 0;
     group.bench_function("sendto_each", |b| {
         b.iter_batched(
@@ -55,7 +55,7 @@ fn udp_batch(c: &mut Criterion) {
         );
     });
 
-    let mut arena = TxArena::new(DESTINATIONS);
+    let mut arena = TxArena::new();
     for each_gets in [1, 2, 4, 8, 16] {
         let paths: Vec<_> = destinations[..DESTINATIONS / each_gets]
             .iter()
@@ -71,13 +71,13 @@ fn udp_batch(c: &mut Criterion) {
                     waiting = each_gets;
                 },
                 |()| {
-                    for _ in 0..each_gets {
-                        for path in &paths {
+                    for path in &paths {
+                        for _ in 0..each_gets {
                             black_box(arena.slot().expect("a slot for each"));
                             arena.commit(*path, DATAGRAM);
                         }
                     }
-                    let report = arena.flush(&sockets);
+                    let report = tx.flush(&mut arena);
                     assert_eq!(report.sent, DESTINATIONS as u64);
                 },
                 BatchSize::PerIteration,

@@ -45,6 +45,11 @@ pub struct Args {
     #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     pub shards: Option<u8>,
 
+    /// Pad packets of a video frame that are one byte shorter than others of it to their length, so
+    /// that more of them leave in one message to the kernel. Costs a viewer a byte now and then
+    #[arg(long, verbatim_doc_comment)]
+    pub even_trains: bool,
+
     /// Seconds between the pings on each WebSocket; a client that is silent for two of them is
     /// taken for gone
     #[arg(long, verbatim_doc_comment, value_name = "SECONDS", default_value_t = 20.0)]

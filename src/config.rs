@@ -25,6 +25,8 @@ pub struct Config {
     /// Number of shards; each takes a core, about 10 MB and, with four media addresses, 16
     /// descriptors. `None`: as many as there are cores.
     pub shards: Option<usize>,
+    /// Pad video packets to equal lengths ([``--even-trains``]).
+    pub even_trains: bool,
     /// Between pings on a WebSocket.
     pub ping_interval: Duration,
     /// Filter for the log, as the tracing crates read it.
@@ -122,6 +124,7 @@ impl Config {
             media_port: args.media_port,
             media_addresses: media_addresses(args, host)?,
             shards: args.shards.map(usize::from),
+            even_trains: args.even_trains,
             ping_interval: Duration::from_secs_f64(args.ping_interval),
             log: args.log.clone(),
         };

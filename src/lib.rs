@@ -23,20 +23,21 @@
 //!
 //! # The way of one packet
 //!
-//! 1. **receive** [`net::RxBatch::recv`]: one system call fills many slots.
-//! 2. **stamp** `shard::media`: one clock reading a batch, each datagram to
+//! 1. **receive** [`net::Rx::recv`]: one system call fills many slots.
+//! 2. **stamp** `shard::Shard::turn`: one clock reading a turn, each datagram to
 //!    [`sfu::Router::handle_datagram`].
 //! 3. **route** [`wire::demux`], then `sfu::Router::handle_rtp`: path to transport, which only a
 //!    valid STUN check has opened; SSRC, mid or payload type to stream.
 //! 4. **open** `sfu::Association::open_rtp` with [`transport::srtp`]: replay check, decrypt in
 //!    place; the window moves only after the tag verified.
-//! 5. **account** `sfu::Receiver::account`: statistics, key frame seen, header rewritten once for
-//!    all Senders.
-//! 6. **fan out** `sfu::forward::fan_out`: walk the Receiver's Senders.
+//! 5. **account** `sfu::Receiver::account`: statistics, key frame seen, rewritten once for all
+//!    Senders into what the turn keeps (`sfu::turn`).
+//! 6. **fan out** [`sfu::Router::forward`] at the turn's end, `sfu::forward::fan_out`: walk the
+//!    Receiver's Senders, all that the turn has for one, then all for the next.
 //! 7. **fit** `sfu::Sender::fit`: may it go, and under which numbers; copy into the send slot and
 //!    seal ([`transport::srtp::SrtpTx::seal_rtp`]).
-//! 8. **send** [`net::TxArena::flush`]: slots of one path and length leave as one train, and one
-//!    system call takes many.
+//! 8. **send** [`net::Tx::flush`]: what lies side by side for one path, of one length, leaves as
+//!    one train, and one system call takes many.
 //!
 //! At each step the packet goes on or ends in one counted [`types::DropReason`].
 

@@ -7,8 +7,6 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
-use super::MediaSocket;
-
 /// A glommio listener over a bound and listening socket. Within an executor only.
 pub fn adopt_listener(listener: TcpListener) -> glommio::net::TcpListener {
     // SAFETY: the descriptor was owned by `listener`, which gave it up.
@@ -28,13 +26,6 @@ pub fn duplicate_stream(stream: &glommio::net::TcpStream) -> io::Result<OwnedFd>
     // SAFETY: `stream` owns its descriptor and outlives this borrow.
     let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
     fd.try_clone_to_owned()
-}
-
-/// A glommio socket that watches the same queue as `socket`; it is there to be peeked at.
-pub fn watch(socket: &MediaSocket) -> io::Result<glommio::net::UdpSocket> {
-    let fd = socket.try_clone_fd()?;
-    // SAFETY: the duplicate is owned by nobody else.
-    Ok(unsafe { glommio::net::UdpSocket::from_raw_fd(fd.into_raw_fd()) })
 }
 
 /// A glommio stream over one end of a socket pair. Within an executor only.

@@ -22,18 +22,6 @@ pub struct RxBatch {
     overflow: u64,
 }
 
-/// One datagram of an [`RxBatch`].
-#[derive(Debug)]
-pub struct Datagram<'a> {
-    /// Who sent it: as a [`Path`](crate::types::Path) wants it, without flow label or needless
-    /// scope.
-    pub remote: SocketAddr,
-    /// What it says; at most `DATAGRAM_MAX` bytes, possibly none. May be decrypted in place.
-    pub bytes: &'a mut [u8],
-    /// It was longer than `DATAGRAM_MAX`, and `bytes` is only its beginning.
-    pub truncated: bool,
-}
-
 impl RxBatch {
     /// Datagrams that fit into one batch.
     pub const CAPACITY: usize = BATCH;
@@ -83,17 +71,15 @@ impl RxBatch {
         Ok(())
     }
 
-    /// Datagram `i` of the last `recv`, 0-based, oldest first.
+    /// Datagram `i` of the last `recv`, 0-based, oldest first: who sent it, what it says (at most
+    /// `DATAGRAM_MAX` bytes, possibly none; may be decrypted in place), and whether it was longer
+    /// and these bytes are only its beginning.
     ///
     /// # Panics
     /// If `i` is not below what that `recv` returned.
-    pub fn datagram(&mut self, i: usize) -> Datagram<'_> {
+    pub fn datagram(&mut self, i: usize) -> (SocketAddr, &mut [u8], bool) {
         let meta = &self.metas[..self.received][i];
-        Datagram {
-            remote: meta.remote(),
-            bytes: &mut self.buffers[i][..meta.len],
-            truncated: meta.truncated,
-        }
+        (meta.remote(), &mut self.buffers[i][..meta.len], meta.truncated)
     }
 
     /// How many datagrams were lost so far because a socket's receive queue was full, over all

@@ -5,55 +5,62 @@ use slotmap::SlotMap;
 use super::Outbox;
 use super::association::Association;
 use super::receiver::Receiver;
-use super::sender::Arrival;
-use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
-use crate::types::{DropReason, SeqNo, ShardStats, TransportKey};
-use crate::wire::rtp::RtpHeader;
+use super::sender::Sender;
+use super::turn::{Packets, Staged};
+use crate::transport::srtp::SrtpTx;
+use crate::types::{DropReason, Path, SeqNo, ShardStats, Timestamp, TransportKey};
 
-/// Sends one packet of a Receiver to each of its Senders. `packet` is plain and reads as every
-/// Sender's does but for sequence number and timestamp.
+/// Sends what a turn has of a Receiver to each of its Senders: all of it to one, then all of it to
+/// the next.
 pub(super) fn fan_out(
+    now: Timestamp,
     receiver: &mut Receiver,
-    arrival: &Arrival,
-    header: &RtpHeader,
-    packet: &[u8],
+    packets: Packets<'_>,
     transports: &mut SlotMap<TransportKey, Association>,
     stats: &mut ShardStats,
     out: &mut impl Outbox,
 ) {
-    if packet.len() + SRTP_TRAILER_MAX > DATAGRAM_MAX {
-        return stats.drop(DropReason::TooLong);
-    }
     let mut awaiting_key_frame = false;
     for sender in receiver.senders.values_mut() {
         let transport = transports.get_mut(sender.transport);
         let Some((path, tx)) = transport.and_then(|association| association.transport.tx()) else {
             sender.interrupt();
-            stats.drop(DropReason::SenderStopped);
+            stats.drop_many(DropReason::SenderStopped, packets.clone().count() as u64);
             continue;
         };
-        let (seq, timestamp) = match sender.fit(arrival) {
-            Ok(numbers) => numbers,
-            Err(reason) => {
-                awaiting_key_frame |= reason == DropReason::AwaitingKeyFrame;
-                stats.drop(reason);
-                continue;
+        for (packet, bytes) in packets.clone() {
+            match send(sender, packet, bytes, path, tx, out) {
+                Ok(()) => {
+                    stats.rtp_forwarded += 1;
+                    stats.tx_padding_bytes += packet.evened as u64;
+                }
+                Err(reason) => stats.drop(reason),
             }
-        };
-        let Some(slot) = out.slot() else {
-            stats.drop(DropReason::EgressFull);
-            continue;
-        };
-        slot[..packet.len()].copy_from_slice(packet);
-        set_numbers(slot, seq, timestamp);
-        let len = tx.seal_rtp(slot, header.len, packet.len(), sender.stream.ssrc(), seq);
-        out.commit(path, len);
-        sender.stream.handle_sent(packet.len() - header.len);
-        stats.rtp_forwarded += 1;
+        }
+        awaiting_key_frame |= sender.awaits_key_frame();
     }
     if awaiting_key_frame {
-        receiver.ask_key_frame(arrival.now);
+        receiver.ask_key_frame(now);
     }
+}
+
+/// One packet to one viewer: copied behind what goes there already, numbered, sealed.
+fn send(
+    sender: &mut Sender,
+    packet: &Staged,
+    bytes: &[u8],
+    path: Path,
+    tx: &SrtpTx,
+    out: &mut impl Outbox,
+) -> Result<(), DropReason> {
+    let (seq, timestamp) = sender.fit(&packet.arrival)?;
+    let slot = out.slot().ok_or(DropReason::EgressFull)?;
+    slot[..bytes.len()].copy_from_slice(bytes);
+    set_numbers(slot, seq, timestamp);
+    let len = tx.seal_rtp(slot, packet.header_len, bytes.len(), sender.stream.ssrc(), seq);
+    out.commit(path, len);
+    sender.stream.handle_sent(bytes.len() - packet.header_len - packet.evened);
+    Ok(())
 }
 
 /// RFC 3550 §5.1: sequence number and timestamp are bytes 2 to 7.

@@ -11,6 +11,7 @@ impl Router {
         self.assert_transports();
         self.assert_receivers();
         self.assert_subscriptions();
+        assert!(self.turn.is_empty(), "a turn ends with Router::forward");
         assert_eq!(self.stats.rooms as usize, self.rooms.len());
         assert_eq!(self.stats.peers as usize, self.peers.len());
         assert_eq!(self.stats.transports as usize, self.transports.len());

@@ -18,6 +18,7 @@ mod rtcp;
 mod sender;
 mod signaling;
 mod timers;
+mod turn;
 
 pub use crate::transport::dtls::Identity;
 pub use outbox::{CloseReason, Outbox};

@@ -7,7 +7,7 @@ use super::sender::{Arrival, Sender};
 use super::timers::Armed;
 use crate::media::{KeyFrameRequest, StreamRx};
 use crate::protocol::{AppData, Json, PtRole, SourceParameters};
-use crate::types::limit::DATAGRAM_MAX;
+use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use crate::types::{
     DropReason, Kind, PeerKey, Pt, ReceiverId, SenderKey, SeqNo, Ssrc, Timestamp, TransportKey,
 };
@@ -116,15 +116,16 @@ impl Receiver {
         }
     }
 
-    /// Step 5: counts an authentic packet, and makes of it what every Sender sends but for two
-    /// numbers: our payload type, SSRC and extension ids, in the same length.
+    /// Step 5: counts an authentic packet, and writes to `staged` what every Sender sends of it but
+    /// for two numbers: with our payload type, SSRC and extension ids, in the same length.
     pub(super) fn account(
         &mut self,
         now: Timestamp,
         encoding: usize,
         header: &RtpHeader,
         seq: SeqNo,
-        packet: &mut [u8],
+        packet: &[u8],
+        staged: &mut [u8; DATAGRAM_MAX],
     ) -> Result<Arrival, DropReason> {
         let payload = self.payloads[usize::from(header.pt.0)];
         let pt = match payload {
@@ -143,10 +144,17 @@ impl Receiver {
         if self.paused {
             return Err(DropReason::ReceiverPaused);
         }
-        if let Payload::Red(_) = payload {
-            red::rewrite_payload_types(&mut packet[header.len..], |pt| self.block_pt(pt));
+        if packet.len() + SRTP_TRAILER_MAX > DATAGRAM_MAX {
+            return Err(DropReason::TooLong);
         }
-        self.rewrite_header(header, pt, packet);
+        let (extensions, ssrc) = (&self.extensions, self.tx_ssrc);
+        let rewrite = HeaderRewrite { pt, seq: 0, timestamp: 0, ssrc, extensions };
+        let header_len = header.rewrite(packet, &rewrite, staged);
+        let body = &mut staged[header_len..packet.len()];
+        body.copy_from_slice(&packet[header_len..]);
+        if let Payload::Red(_) = payload {
+            red::rewrite_payload_types(body, |pt| self.block_pt(pt));
+        }
         Ok(Arrival { now, seq, timestamp: header.timestamp, starts_key_frame })
     }
 
@@ -173,19 +181,6 @@ impl Receiver {
             Some(Payload::Media(ours) | Payload::Red(ours)) => *ours,
             _ => pt,
         }
-    }
-
-    fn rewrite_header(&self, header: &RtpHeader, pt: Pt, packet: &mut [u8]) {
-        let rewrite = HeaderRewrite {
-            pt,
-            seq: 0,
-            timestamp: 0,
-            ssrc: self.tx_ssrc,
-            extensions: &self.extensions,
-        };
-        let mut rewritten = [0; DATAGRAM_MAX];
-        let len = header.rewrite(packet, &rewrite, &mut rewritten);
-        packet[..len].copy_from_slice(&rewritten[..len]);
     }
 
     /// The stream that is forwarded, once its SSRC is known.

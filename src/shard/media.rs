@@ -5,12 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future::{self, FutureExt};
-use glommio::net::UdpSocket;
 use glommio::timer::sleep;
 
 use super::state::Shard;
-use crate::net::RxBatch;
-use crate::types::SocketId;
+use crate::net::Watch;
 
 /// Deadlines nearer than this wait until they are this far: many of them then cost one wake-up.
 const TIMER_STEP: Duration = Duration::from_millis(1);
@@ -18,22 +16,19 @@ const TIMER_STEP: Duration = Duration::from_millis(1);
 /// After a fault of the socket itself, which nothing is known to cure.
 const FAULT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Receives on one socket for ever. `watched` is a second descriptor of it.
-pub(super) async fn receive(shard: Rc<Shard>, socket: SocketId, watched: UdpSocket) {
-    let mut batch = RxBatch::new();
+/// Receives from one source for ever.
+pub(super) async fn receive(shard: Rc<Shard>, source: usize, watch: Watch) {
     let mut faulty = false;
     loop {
-        // glommio knows no readiness for UDP, but it can peek. Its first peek after a success is a
-        // plain system call that never yields when something waits, hence the yield below.
-        let turn = match watched.peek_from(&mut [0]).await {
-            Ok(_) => drain(&shard, socket, &mut batch).await,
-            Err(error) => Err(std::io::Error::other(error.to_string())),
+        let turns = match watch.ready().await {
+            Ok(()) => drain(&shard, source).await,
+            Err(error) => Err(error),
         };
-        match turn {
+        match turns {
             Ok(()) => faulty = false,
             Err(error) => {
                 if !std::mem::replace(&mut faulty, true) {
-                    tracing::error!(?socket, %error, "a media socket cannot receive");
+                    tracing::error!(source, %error, "a media socket cannot receive");
                 }
                 sleep(FAULT_PAUSE).await;
             }
@@ -42,9 +37,9 @@ pub(super) async fn receive(shard: Rc<Shard>, socket: SocketId, watched: UdpSock
     }
 }
 
-/// Batches until the queue is empty. Gives way between them when somebody else's time has come.
-async fn drain(shard: &Shard, socket: SocketId, batch: &mut RxBatch) -> std::io::Result<()> {
-    while shard.receive(socket, batch)? {
+/// Turns until nothing waits. Gives way between them when somebody else's time has come.
+async fn drain(shard: &Shard, source: usize) -> std::io::Result<()> {
+    while shard.turn(source)? {
         glommio::yield_if_needed().await;
     }
     Ok(())

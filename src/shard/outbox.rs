@@ -5,39 +5,30 @@ use std::rc::Rc;
 
 use slotmap::SecondaryMap;
 
-use crate::net::{FlushReport, MediaSocket, TxArena};
+use crate::net::{FlushReport, Tx, TxArena};
 use crate::sfu::{CloseReason, Outbox};
 use crate::signal::{Close, Outgoing};
 use crate::types::{DropReason, Path, PeerKey, ShardStats};
-
-/// Datagrams that one batch may cause before some of them have to leave in its middle: a batch of
-/// 64 to sixteen receivers. 1.5 MB a shard.
-const TX_SLOTS: usize = 1024;
 
 /// The one [`Outbox`] of a shard.
 #[derive(Debug)]
 pub(super) struct ShardOutbox {
     arena: TxArena,
-    sockets: Vec<MediaSocket>,
+    tx: Tx,
     /// What became of the datagrams since the last [`ShardOutbox::settle`].
     report: FlushReport,
     clients: SecondaryMap<PeerKey, Rc<Outgoing>>,
 }
 
 impl ShardOutbox {
-    /// An outbox that sends by `sockets`; their order is that of the `SocketId`s.
-    pub(super) fn new(sockets: Vec<MediaSocket>) -> Self {
+    /// An outbox that sends by `tx`.
+    pub(super) fn new(tx: Tx) -> Self {
         Self {
-            arena: TxArena::new(TX_SLOTS),
-            sockets,
+            arena: TxArena::new(),
+            tx,
             report: FlushReport::default(),
             clients: SecondaryMap::new(),
         }
-    }
-
-    /// The media sockets.
-    pub(super) fn sockets(&self) -> &[MediaSocket] {
-        &self.sockets
     }
 
     /// From now on what is said to `peer` goes to `outgoing`.
@@ -63,7 +54,7 @@ impl ShardOutbox {
         let report = std::mem::take(&mut self.report);
         stats.tx_datagrams += report.sent;
         stats.tx_bytes += report.bytes;
-        stats.tx_in_trains += report.in_trains;
+        stats.tx_trains.iter_mut().zip(report.trains).for_each(|(sum, count)| *sum += count);
         stats.drop_many(DropReason::SendBlocked, report.blocked);
         stats.drop_many(DropReason::SendRefused, report.refused);
     }
@@ -72,12 +63,7 @@ impl ShardOutbox {
         if self.arena.is_empty() {
             return;
         }
-        let report = self.arena.flush(&self.sockets);
-        self.report.sent += report.sent;
-        self.report.bytes += report.bytes;
-        self.report.in_trains += report.in_trains;
-        self.report.blocked += report.blocked;
-        self.report.refused += report.refused;
+        self.report.add(&self.tx.flush(&mut self.arena));
     }
 }
 
@@ -110,7 +96,7 @@ impl Outbox for ShardOutbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::SocketOptions;
+    use crate::net::{self, MediaSocket, SocketOptions};
     use crate::types::SocketId;
 
     #[test]
@@ -118,9 +104,10 @@ mod tests {
         let options = SocketOptions { receive_buffer: 1 << 20, send_buffer: 1 << 20 };
         let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let path = Path::Udp { socket: SocketId(0), remote: socket.local_addr() };
-        let mut out = ShardOutbox::new(vec![socket]);
+        let (_, tx) = net::open(vec![socket]);
+        let mut out = ShardOutbox::new(tx);
         let mut stats = ShardStats::default();
-        let count = TX_SLOTS as u64 + 10;
+        let count = 2000;
         for _ in 0..count {
             out.slot().expect("a flush makes room")[0] = 0;
             out.commit(path, 1);
@@ -128,7 +115,7 @@ mod tests {
         out.settle(&mut stats);
         let blocked = stats.drops(DropReason::SendBlocked);
         assert_eq!(stats.tx_datagrams + blocked, count);
-        assert!(stats.tx_datagrams > TX_SLOTS as u64);
+        assert!(stats.tx_datagrams > 64 * 16, "more than one arena takes");
         out.settle(&mut stats);
         assert_eq!(stats.tx_datagrams + blocked, count, "counted once");
     }

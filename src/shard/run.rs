@@ -21,7 +21,7 @@ use super::state::{Common, Shard};
 use crate::net::{self, MediaSocket};
 use crate::sfu::{Candidate, Identity, Router, RouterConfig};
 use crate::signal::Close;
-use crate::types::{ShardId, SocketId};
+use crate::types::ShardId;
 
 /// How long others run while media waits for its turn. Media that arrives interrupts at once, this
 /// is for what it has left over.
@@ -91,7 +91,8 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
     let media = queue(MEDIA_SHARES, Latency::Matters(MEDIA_PREEMPT), "media");
     let signal = queue(SIGNAL_SHARES, Latency::NotImportant, "signal");
 
-    let watched: Vec<_> = sockets.iter().map(net::watch).collect::<io::Result<_>>()?;
+    let (rx, tx) = net::open(sockets);
+    let watches = rx.watches()?;
     let clock = Clock::start();
     let router = Router::new(RouterConfig {
         shard: ends.shard,
@@ -99,15 +100,16 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
         identity,
         epoch: clock.epoch(),
         seed,
+        even_trains: common.even_trains,
     });
     let id = ends.shard;
     let (mailbox, wires) = Mailbox::new(ends);
-    let shard = Shard::new(id, common, clock, mailbox, router, ShardOutbox::new(sockets));
+    let shard = Shard::new(id, common, clock, mailbox, router, rx, ShardOutbox::new(tx));
     let receiver = Rc::clone(&shard);
     // glommio polls a task as it is spawned, so what the tasks use has to be there before.
     let mut tasks = wires.connect(move |from, mail| deliver(&receiver, signal, from, mail));
-    for (i, watched) in watched.into_iter().enumerate() {
-        let receiving = receive(Rc::clone(&shard), SocketId(i as u8), watched);
+    for (source, watch) in watches.into_iter().enumerate() {
+        let receiving = receive(Rc::clone(&shard), source, watch);
         tasks.push(glommio::spawn_local_into(receiving, media)?);
     }
     tasks.push(glommio::spawn_local_into(keep_time(Rc::clone(&shard)), media)?);

@@ -76,6 +76,7 @@ pub fn serve(config: &Config) -> io::Result<Running> {
         shards,
         directory_seed: u64::from_ne_bytes(random()?),
         ping_interval: config.ping_interval,
+        even_trains: config.even_trains,
     };
     let identity = Identity::generate().map_err(io::Error::other)?;
     let mut parts = Vec::with_capacity(shards);

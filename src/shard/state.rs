@@ -13,9 +13,9 @@ use super::clock::Clock;
 use super::mailbox::{Answer, Mail, Mailbox, Question};
 use super::outbox::ShardOutbox;
 use crate::cluster::{Directory, home};
-use crate::net::RxBatch;
+use crate::net::Rx;
 use crate::sfu::Router;
-use crate::types::{DropReason, Path, ShardId, ShardStats, SocketId, Timestamp};
+use crate::types::{DropReason, ShardId, ShardStats, Timestamp};
 
 /// What all shards of a process agree on.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub(super) struct Common {
     pub(super) directory_seed: u64,
     /// Between pings on a WebSocket.
     pub(super) ping_interval: Duration,
+    /// Whether the Router evens trains.
+    pub(super) even_trains: bool,
 }
 
 /// One shard.
@@ -51,6 +53,7 @@ pub(super) struct Shard {
 #[derive(Debug)]
 struct Core {
     router: Router,
+    rx: Rx,
     out: ShardOutbox,
 }
 
@@ -62,13 +65,14 @@ impl Shard {
         clock: Clock,
         mailbox: Mailbox,
         router: Router,
+        rx: Rx,
         out: ShardOutbox,
     ) -> Rc<Self> {
         Rc::new(Self {
             id,
             common,
             clock,
-            core: RefCell::new(Core { router, out }),
+            core: RefCell::new(Core { router, rx, out }),
             directory: RefCell::new(Directory::new(common.shards)),
             mailbox,
             armed: Cell::new(None),
@@ -85,8 +89,38 @@ impl Shard {
         call: impl FnOnce(&mut Router, Timestamp, &mut ShardOutbox) -> R,
     ) -> R {
         let now = self.clock.now();
-        let Core { router, out } = &mut *self.core.borrow_mut();
+        let Core { router, out, .. } = &mut *self.core.borrow_mut();
         let result = call(router, now, out);
+        self.settle(router, out);
+        result
+    }
+
+    /// One turn: receives a batch from a source, routes it, forwards what of it is media. `true`
+    /// if more may be waiting there.
+    pub(super) fn turn(&self, source: usize) -> std::io::Result<bool> {
+        let Core { router, rx, out } = &mut *self.core.borrow_mut();
+        let overflow = rx.overflow();
+        let received = rx.recv(source)?;
+        router.stats_mut().rx_overflow += rx.overflow() - overflow;
+        let now = self.clock.now();
+        for i in 0..received.datagrams {
+            let datagram = rx.datagram(i);
+            let stats = router.stats_mut();
+            stats.rx_datagrams += 1;
+            stats.rx_bytes += datagram.bytes.len() as u64;
+            if datagram.truncated {
+                stats.drop(DropReason::Truncated);
+                continue;
+            }
+            router.handle_datagram(now, datagram.path, datagram.bytes, out);
+        }
+        router.forward(now, out);
+        self.settle(router, out);
+        Ok(received.more)
+    }
+
+    /// After each call of the Router: sends, and sees to the timer.
+    fn settle(&self, router: &mut Router, out: &mut ShardOutbox) {
         out.settle(router.stats_mut());
         let next = router.poll_deadline().map(|deadline| deadline.at);
         if next.is_some_and(|next| self.armed.get().is_none_or(|armed| next < armed)) {
@@ -95,30 +129,6 @@ impl Shard {
                 timer.wake();
             }
         }
-        result
-    }
-
-    /// Receives and routes one batch of a socket; true if more may be waiting.
-    pub(super) fn receive(&self, socket: SocketId, batch: &mut RxBatch) -> std::io::Result<bool> {
-        self.with(|router, now, out| {
-            let overflow = batch.overflow();
-            let received = batch.recv(&out.sockets()[usize::from(socket.0)])?;
-            router.stats_mut().rx_overflow += batch.overflow() - overflow;
-            for i in 0..received {
-                let datagram = batch.datagram(i);
-                let stats = router.stats_mut();
-                stats.rx_datagrams += 1;
-                stats.rx_bytes += datagram.bytes.len() as u64;
-                if datagram.truncated {
-                    stats.drop(DropReason::Truncated);
-                    continue;
-                }
-                let remote = datagram.remote;
-                let path = Path::Udp { socket, remote };
-                router.handle_datagram(now, path, datagram.bytes, out);
-            }
-            Ok(received == RxBatch::CAPACITY)
-        })
     }
 
     /// How long until the Router wants to be called; `None` while it does not. Notes that somebody

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// was not made for the Internet and is dropped as `Truncated` or `TooLong`.
 pub const DATAGRAM_MAX: usize = 1500;
 
+/// Datagrams in one train at most: what a viewer's queue and the network take as one burst.
+pub const TRAIN_MAX: usize = 16;
+
 /// Longest authentication trailer that sealing adds: 16 (GCM tag) + 4 (SRTCP index).
 pub const SRTP_TRAILER_MAX: usize = 20;
 

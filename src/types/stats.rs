@@ -1,6 +1,7 @@
 //! What one shard counts: plain integers, no atomics; published by copying.
 
 use super::drop::{DROP_REASONS, DropReason};
+use super::limit::TRAIN_MAX;
 
 /// Counters of one shard since its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +14,13 @@ pub struct ShardStats {
     pub rx_overflow: u64,
     /// Datagrams handed to the kernel.
     pub tx_datagrams: u64,
-    /// Those of them that left in a train, several in one message to the kernel.
-    pub tx_in_trains: u64,
+    /// The messages to the kernel that they left in, by how many datagrams each was: the first
+    /// entry counts what left alone.
+    pub tx_trains: [u64; TRAIN_MAX],
     /// Bytes of them.
     pub tx_bytes: u64,
+    /// Bytes that were added to packets to make them as long as others of their frame.
+    pub tx_padding_bytes: u64,
     /// RTP packets of a source that were authentic and belong to a Receiver.
     pub rtp_received: u64,
     /// RTP packets sealed for a client.
@@ -43,8 +47,9 @@ impl Default for ShardStats {
             rx_bytes: 0,
             rx_overflow: 0,
             tx_datagrams: 0,
-            tx_in_trains: 0,
+            tx_trains: [0; TRAIN_MAX],
             tx_bytes: 0,
+            tx_padding_bytes: 0,
             rtp_received: 0,
             rtp_forwarded: 0,
             key_frame_requests: 0,
@@ -59,6 +64,11 @@ impl Default for ShardStats {
 }
 
 impl ShardStats {
+    /// Datagrams that left in a train, several in one message to the kernel.
+    pub fn tx_in_trains(&self) -> u64 {
+        self.tx_datagrams - self.tx_trains[0]
+    }
+
     /// Counts one drop.
     pub fn drop(&mut self, reason: DropReason) {
         self.drops[reason as usize] += 1;

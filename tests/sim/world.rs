@@ -77,6 +77,7 @@ impl World {
             identity: IDENTITIES[0].clone(),
             epoch,
             seed: router_seed,
+            even_trains: false,
         };
         Self {
             now: Timestamp::from_micros(1_000_000),
@@ -173,6 +174,12 @@ impl World {
     /// A datagram reaches the Router.
     pub(crate) fn datagram(&mut self, path: Path, bytes: &mut [u8]) {
         self.router.handle_datagram(self.now, path, bytes, &mut self.out);
+        self.end_turn();
+    }
+
+    /// What a turn received goes on.
+    pub(crate) fn end_turn(&mut self) {
+        self.router.forward(self.now, &mut self.out);
         self.absorb();
     }
 

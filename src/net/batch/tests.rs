@@ -6,23 +6,22 @@ use std::net::UdpSocket;
 
 use super::*;
 use crate::net::testing::{LOCALHOST, media_socket, next, os_error, path, peer, queue, recv};
-use crate::net::{FlushReport, SocketOptions, TxArena};
+use crate::net::{SocketOptions, Tx, TxArena};
 
 fn question_and_answer(address: &str) {
     let (socket, peer) = (media_socket(address), peer(address));
     peer.send_to(b"question", socket.local_addr()).unwrap();
     let mut rx = RxBatch::new();
     assert_eq!(recv(&mut rx, &socket), 1);
-    let datagram = rx.datagram(0);
-    assert_eq!(&*datagram.bytes, b"question");
-    assert_eq!(datagram.remote, peer.local_addr().unwrap());
-    assert!(!datagram.truncated);
+    let (remote, bytes, truncated) = rx.datagram(0);
+    assert_eq!((&*bytes, truncated), (&b"question"[..], false));
+    assert_eq!(remote, peer.local_addr().unwrap());
 
-    let mut arena = TxArena::new(1);
-    queue(&mut arena, path(0, datagram.remote), b"answer");
-    let report = arena.flush(std::slice::from_ref(&socket));
-    assert_eq!(report, FlushReport { sent: 1, bytes: 6, ..FlushReport::default() });
-    assert_eq!(next(&peer), ("answer".into(), socket.local_addr()));
+    let (mut arena, from) = (TxArena::new(), socket.local_addr());
+    queue(&mut arena, path(0, remote), b"answer");
+    let report = Tx::new([socket].into()).flush(&mut arena);
+    assert_eq!((report.sent, report.bytes), (1, 6));
+    assert_eq!(next(&peer), ("answer".into(), from));
 }
 
 #[test]
@@ -49,7 +48,7 @@ fn a_long_queue_is_received_in_full_batches() {
     let (mut received, mut calls) = (Vec::new(), 0);
     while received.len() < 150 {
         let count = recv(&mut rx, &socket);
-        received.extend((0..count).map(|i| rx.datagram(i).bytes[0]));
+        received.extend((0..count).map(|i| rx.datagram(i).1[0]));
         calls += 1;
     }
     assert!(calls < 15, "three should do, even if some come late: {calls}");
@@ -80,9 +79,9 @@ fn only_what_is_longer_than_a_slot_is_truncated() {
     ] {
         peer.send_to(&vec![7; sent], socket.local_addr()).unwrap();
         assert_eq!(recv(&mut rx, &socket), 1);
-        let datagram = rx.datagram(0);
-        assert_eq!((datagram.bytes.len(), datagram.truncated), (received, truncated), "{sent}");
-        assert!(datagram.bytes.iter().all(|byte| *byte == 7));
+        let (_, bytes, flag) = rx.datagram(0);
+        assert_eq!((bytes.len(), flag), (received, truncated), "{sent}");
+        assert!(bytes.iter().all(|byte| *byte == 7));
     }
 }
 
@@ -91,13 +90,18 @@ fn a_dead_peer_disturbs_nobody() {
     let (socket, peer) = (media_socket(LOCALHOST), peer(LOCALHOST));
     let alive = peer.local_addr().unwrap();
     let dead = UdpSocket::bind(LOCALHOST).unwrap().local_addr().unwrap(); // closed again
-    let (mut arena, mut rx) = (TxArena::new(2), RxBatch::new());
+    let mut tx = Tx::new([socket].into());
+    let (mut arena, mut rx) = (TxArena::new(), RxBatch::new());
     for _ in 0..3 {
         queue(&mut arena, path(0, dead), b"anybody there?");
         queue(&mut arena, path(0, alive), b"hello");
-        assert_eq!(arena.flush(std::slice::from_ref(&socket)).sent, 2);
+        assert_eq!(tx.flush(&mut arena).sent, 2);
         assert_eq!(next(&peer).0, "hello");
-        assert_eq!(rx.recv(&socket).unwrap(), 0, "ICMP is neither a datagram nor an error");
+        assert_eq!(
+            rx.recv(&tx.sockets()[0]).unwrap(),
+            0,
+            "ICMP is neither a datagram nor an error"
+        );
     }
 }
 

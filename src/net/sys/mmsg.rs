@@ -4,9 +4,9 @@
 //! no structure here points into itself; that costs about 10 ns a datagram.
 #![expect(unsafe_code, reason = "neither std nor socket2 offers recvmmsg and sendmmsg")]
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::cmsg::{Control, Segment};
 use super::sockaddr::RawAddr;
@@ -15,52 +15,47 @@ use crate::types::limit::DATAGRAM_MAX;
 /// Messages in one system call, either way.
 pub(in crate::net) const BATCH: usize = 64;
 
+/// What became of one train: taken, or the kernel's error number.
+pub(in crate::net) type Outcome = Result<(), i32>;
+
 /// One message to send: a datagram, or several to one address that the kernel makes of it.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::net) struct TxTrain<'a> {
     to: RawAddr,
-    /// A datagram each, all as long as the first but the last, which may be shorter.
-    datagrams: &'a [IoSlice<'a>],
+    bytes: &'a [u8],
+    /// Length of its datagrams but the last, which may be shorter.
+    segment: usize,
 }
 
 impl<'a> TxTrain<'a> {
     /// Fills an array that is not all used.
     pub(in crate::net) const EMPTY: TxTrain<'static> =
-        TxTrain { to: RawAddr::EMPTY, datagrams: &[] };
+        TxTrain { to: RawAddr::EMPTY, bytes: &[], segment: 0 };
 
-    /// At least one datagram; where there are more, the rule above is the caller's to keep.
-    pub(in crate::net) fn new(to: SocketAddr, datagrams: &'a [IoSlice<'a>]) -> Self {
-        Self { to: to.into(), datagrams }
+    /// `bytes`, cut into datagrams every `segment` bytes.
+    pub(in crate::net) fn new(to: SocketAddr, bytes: &'a [u8], segment: usize) -> Self {
+        Self { to: to.into(), bytes, segment }
     }
 
-    /// How many datagrams it is.
+    /// How many datagrams it is; an empty one is one, too.
     pub(in crate::net) fn count(&self) -> usize {
-        self.datagrams.len()
+        self.bytes.len().div_ceil(self.segment.max(1)).max(1)
     }
 
-    /// Bytes of all of them.
-    pub(in crate::net) fn bytes(&self) -> u64 {
-        self.datagrams.iter().map(|datagram| datagram.len() as u64).sum()
-    }
-
-    /// The datagrams themselves.
-    #[cfg(test)]
-    pub(in crate::net) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
-        self.datagrams.iter().map(|datagram| &**datagram)
+    /// All of them, one behind the other.
+    pub(in crate::net) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// The same datagrams, each a message of its own.
     pub(in crate::net) fn singly(&self) -> impl Iterator<Item = TxTrain<'a>> {
-        let to = self.to;
-        self.datagrams.chunks(1).map(move |datagrams| TxTrain { to, datagrams })
+        let Self { to, bytes, segment } = *self;
+        bytes.chunks(segment.max(1)).map(move |bytes| TxTrain { to, bytes, segment: bytes.len() })
     }
 
     /// Where the kernel shall cut; `None` where there is nothing to cut.
-    fn segment(&self) -> Option<Segment> {
-        match self.datagrams {
-            [first, _, ..] => Some(Segment::new(first.len() as u16)),
-            _ => None,
-        }
+    fn cut(&self) -> Option<Segment> {
+        (self.bytes.len() > self.segment).then(|| Segment::new(self.segment as u16))
     }
 }
 
@@ -139,21 +134,43 @@ pub(in crate::net) fn recv(
     Ok(received)
 }
 
-/// Hands the first of `trains` to the kernel, at most [`BATCH`], in order, up to the first that it
-/// does not take; returns how many it took. An error is about the very first one.
-pub(in crate::net) fn send(socket: BorrowedFd<'_>, trains: &[TxTrain<'_>]) -> io::Result<usize> {
+/// Hands `trains`, at most [`BATCH`], to the kernel in order, up to the first that it does not take,
+/// and writes what became of each that was tried; returns how many those are, at least one. Where
+/// the kernel has no room for one, it is not asked for the others: they would fare no better.
+pub(in crate::net) fn send(
+    socket: &impl AsFd,
+    trains: &[TxTrain<'_>],
+    outcomes: &mut [Outcome],
+) -> usize {
+    match try_send(socket.as_fd(), trains) {
+        Ok(sent) => {
+            outcomes[..sent].fill(Ok(()));
+            sent
+        }
+        Err(error) => {
+            let code = error.raw_os_error().unwrap_or(libc::EIO);
+            let tried = if is_want_of_room(code) { trains.len() } else { 1 };
+            outcomes[..tried].fill(Err(code));
+            tried
+        }
+    }
+}
+
+/// `sendmmsg`: how many of `trains` were taken. An error is about the very first one.
+fn try_send(socket: BorrowedFd<'_>, trains: &[TxTrain<'_>]) -> io::Result<usize> {
     let mut segments = [Segment::new(0); BATCH];
+    let mut parts = [EMPTY_PART; BATCH];
     let mut headers = [empty_header(); BATCH];
     let given = BATCH.min(trains.len());
     for i in 0..given {
-        let TxTrain { to, datagrams } = &trains[i];
+        let TxTrain { to, bytes, .. } = &trains[i];
         let header = &mut headers[i].msg_hdr;
+        parts[i] = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
         header.msg_name = (&raw const *to).cast_mut().cast();
         header.msg_namelen = to.len();
-        // An `IoSlice` is an `iovec`, as std promises.
-        header.msg_iov = datagrams.as_ptr().cast_mut().cast();
-        header.msg_iovlen = datagrams.len() as _;
-        if let Some(segment) = trains[i].segment() {
+        header.msg_iov = &raw mut parts[i];
+        header.msg_iovlen = 1;
+        if let Some(segment) = trains[i].cut() {
             segments[i] = segment;
             let control = segments[i].storage();
             header.msg_control = control.as_mut_ptr().cast();
@@ -172,6 +189,11 @@ pub(in crate::net) fn send(socket: BorrowedFd<'_>, trains: &[TxTrain<'_>]) -> io
         )
     };
     count(sent)
+}
+
+/// The socket's buffer is full, or the kernel's memory; the next datagram would fare no better.
+pub(in crate::net) fn is_want_of_room(code: i32) -> bool {
+    matches!(code, libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM)
 }
 
 const EMPTY_PART: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
