@@ -83,7 +83,8 @@ impl fmt::Debug for RouterConfig {
 /// One shard's rooms and everything in them.
 ///
 /// Call `handle_*` when something happened and [`Router::forward`] after a turn's last datagram,
-/// drain the [`Outbox`] after each batch of them, then ask [`Router::poll_deadline`] when to call [`Router::handle_timeout`].
+/// drain the [`Outbox`] after each batch of them, then ask [`Router::poll_deadline`] when to call
+/// [`Router::handle_timeout`].
 #[derive(Debug)]
 pub struct Router {
     pub(super) config: RouterConfig,

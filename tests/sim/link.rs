@@ -228,15 +228,11 @@ impl Link {
     fn handle_rtp(&mut self, now: Timestamp, to: SocketAddr, packet: &mut [u8]) {
         assert!(!self.closed, "media on a transport that is closed");
         assert_eq!(packet[0] & 0b1110_1111, 0x80, "version 2, no padding, no CSRC");
+        let (header_len, seq, len) = self.open_rtp(packet);
         let word = |at: usize| u32::from_be_bytes(packet[at..at + 4].try_into().expect("4 bytes"));
-        let (ssrc, timestamp, wire_seq) = (word(8), word(4), word(0) as u16);
-        let words = if packet[0] & 0x10 == 0 { 0 } else { 4 + 4 * usize::from(word(12) as u16) };
-        let header_len = 12 + words;
+        let (ssrc, timestamp) = (word(8), word(4));
         let extension_ids = one_byte_ids(&packet[12..header_len]);
         let window = self.windows.entry(ssrc).or_default();
-        let seq = window.estimate(wire_seq);
-        let keys = self.keys.as_mut().expect("nothing is sent before there are keys");
-        let len = keys.rx.open_rtp(packet, header_len, Ssrc(ssrc), seq).expect("authentic");
         if window.check(seq).is_err() {
             self.repeated += 1;
             return;
@@ -245,6 +241,18 @@ impl Link {
         let label = Label::read(&packet[header_len..len]);
         let (pt, seq) = (packet[1] & 0x7f, seq.0);
         self.rtp.push(RtpIn { at: now, to, ssrc, pt, seq, timestamp, extension_ids, label });
+    }
+
+    /// Opens a packet: the length of its header, its extended number, the length of all of it.
+    pub(crate) fn open_rtp(&mut self, packet: &mut [u8]) -> (usize, SeqNo, usize) {
+        let word = |at: usize| u32::from_be_bytes(packet[at..at + 4].try_into().expect("4 bytes"));
+        let (ssrc, wire_seq) = (word(8), word(0) as u16);
+        let words = if packet[0] & 0x10 == 0 { 0 } else { 4 + 4 * usize::from(word(12) as u16) };
+        let header_len = 12 + words;
+        let seq = self.windows.entry(ssrc).or_default().estimate(wire_seq);
+        let keys = self.keys.as_mut().expect("nothing is sent before there are keys");
+        let len = keys.rx.open_rtp(packet, header_len, Ssrc(ssrc), seq).expect("authentic");
+        (header_len, seq, len)
     }
 
     fn handle_rtcp(&mut self, now: Timestamp, packet: &mut [u8]) {

@@ -27,3 +27,4 @@ mod overload;
 mod random_ops;
 mod reports;
 mod streams;
+mod turns;

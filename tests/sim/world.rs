@@ -65,8 +65,18 @@ impl IndexMut<Who> for World {
 }
 
 impl World {
-    #[expect(clippy::disallowed_methods, reason = "an epoch for the engines; time is virtual")]
+    /// A world in which nobody is yet.
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with(seed, false)
+    }
+
+    /// A world whose Router evens trains.
+    pub(crate) fn evening(seed: u64) -> Self {
+        Self::with(seed, true)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "an epoch for the engines; time is virtual")]
+    fn with(seed: u64, even_trains: bool) -> Self {
         let epoch = Instant::now();
         let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 40_000));
         let mut router_seed = [0; 32];
@@ -77,7 +87,7 @@ impl World {
             identity: IDENTITIES[0].clone(),
             epoch,
             seed: router_seed,
-            even_trains: false,
+            even_trains,
         };
         Self {
             now: Timestamp::from_micros(1_000_000),

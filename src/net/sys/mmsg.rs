@@ -134,9 +134,9 @@ pub(in crate::net) fn recv(
     Ok(received)
 }
 
-/// Hands `trains`, at most [`BATCH`], to the kernel in order, up to the first that it does not take,
-/// and writes what became of each that was tried; returns how many those are, at least one. Where
-/// the kernel has no room for one, it is not asked for the others: they would fare no better.
+/// Hands `trains`, at most [`BATCH`], to the kernel in order, up to the first that it does not
+/// take, and writes what became of each that was tried; returns how many those are, at least one.
+/// Where the kernel has no room for one, it is not asked for the others: they would fare no better.
 pub(in crate::net) fn send(
     socket: &impl AsFd,
     trains: &[TxTrain<'_>],
