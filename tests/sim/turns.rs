@@ -129,6 +129,7 @@ fn frames_are_evened_each_for_itself_and_audio_never() {
     packets.push(packet(&mut world, a, AUDIO, 101, 0));
     world.run_for(Duration::from_millis(33));
     packets.push(packet(&mut world, a, VIDEO, 501, 0));
+    world.run_for(Duration::from_millis(33));
     packets.push(packet(&mut world, a, VIDEO, DATAGRAM_MAX - 20, 0));
     packets.push(packet(&mut world, a, VIDEO, DATAGRAM_MAX - 21, 0));
     let sent = turn(&mut world, packets);
