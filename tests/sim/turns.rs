@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use corinth::types::Path;
-use corinth::types::limit::DATAGRAM_MAX;
+use corinth::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
+use corinth::types::{DropReason, Path};
 
 use crate::record::{Recorder, Said};
 use crate::source::Picture;
@@ -54,6 +54,13 @@ fn opened(world: &mut World, viewer: Who, sent: &[(Path, Vec<u8>)]) -> Vec<Vec<u
         packet
     });
     opened.collect()
+}
+
+/// The lengths of the viewer's plain packets, in ascending order.
+fn lengths(world: &mut World, viewer: Who, sent: &[(Path, Vec<u8>)]) -> Vec<usize> {
+    let mut lengths: Vec<_> = opened(world, viewer, sent).iter().map(Vec::len).collect();
+    lengths.sort_unstable();
+    lengths
 }
 
 #[test]
@@ -129,22 +136,28 @@ fn frames_are_evened_each_for_itself_and_audio_never() {
     packets.push(packet(&mut world, a, AUDIO, 101, 0));
     world.run_for(Duration::from_millis(33));
     packets.push(packet(&mut world, a, VIDEO, 501, 0));
-    world.run_for(Duration::from_millis(33));
-    packets.push(packet(&mut world, a, VIDEO, DATAGRAM_MAX - 20, 0));
-    packets.push(packet(&mut world, a, VIDEO, DATAGRAM_MAX - 21, 0));
     let sent = turn(&mut world, packets);
-    let mut got: Vec<_> = opened(&mut world, b, &sent).iter().map(Vec::len).collect();
-    got.sort_unstable();
-    assert_eq!(got, [100, 101, 500, 501, DATAGRAM_MAX - 20, DATAGRAM_MAX - 20]);
-    assert_eq!(world.router.stats().tx_padding_bytes, 2);
+    assert_eq!(lengths(&mut world, b, &sent), [100, 101, 500, 501]);
+    assert_eq!(world.router.stats().tx_padding_bytes, 0);
+}
+
+#[test]
+fn evened_packets_are_as_long_as_packets_can_be_and_no_longer() {
+    let mut world = World::evening(6);
+    let [a, b, _] = world.call("room", ["a", "b", "c"]);
+    let longest = DATAGRAM_MAX - SRTP_TRAILER_MAX;
+    let packets =
+        [longest, longest - 1, longest + 1].map(|len| packet(&mut world, a, VIDEO, len, 0));
+    let sent = turn(&mut world, packets.into());
+    assert_eq!(lengths(&mut world, b, &sent), [longest, longest]);
+    assert_eq!(world.drops(DropReason::TooLong), 1);
 }
 
 #[test]
 fn without_being_told_nothing_is_evened() {
-    let mut world = World::new(6);
+    let mut world = World::new(7);
     let [a, b, _] = world.call("room", ["a", "b", "c"]);
     let packets = [500, 501].map(|len| packet(&mut world, a, VIDEO, len, 0));
     let sent = turn(&mut world, packets.into());
-    let got: Vec<_> = opened(&mut world, b, &sent).iter().map(Vec::len).collect();
-    assert_eq!(got, [500, 501]);
+    assert_eq!(lengths(&mut world, b, &sent), [500, 501]);
 }
