@@ -71,8 +71,8 @@ pub struct PathChange {
 /// One transport's paths and consent.
 #[derive(Debug)]
 pub struct Ice {
-    /// Ours; checks are verified with them.
-    pub credentials: Credentials,
+    /// Ours; checks are verified with them. Apart, as they are large and seldom looked at.
+    pub credentials: Box<Credentials>,
     state: IceState,
     /// Least recently checked first, at most `PATHS_MAX`.
     paths: Vec<Path>,
@@ -86,7 +86,7 @@ impl Ice {
     /// Waits for checks that these credentials sign.
     pub fn new(credentials: Credentials) -> Self {
         Self {
-            credentials,
+            credentials: Box::new(credentials),
             state: IceState::New,
             paths: Vec::new(),
             selected: None,

@@ -37,7 +37,9 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Transport {
     ice: Ice,
-    dtls: Dtls,
+    /// Apart, for it is large and seldom looked at: the fan-out reads transports one by one, and
+    /// what it reads of each should be all that it fetches.
+    dtls: Box<Dtls>,
     dtls_state: DtlsState,
     keys: Option<Box<SrtpKeys>>,
     remote: Option<Vec<Fingerprint>>,
@@ -56,7 +58,7 @@ impl Transport {
     ) -> Self {
         Self {
             ice: Ice::new(credentials),
-            dtls: Dtls::new(identity, epoch, now),
+            dtls: Box::new(Dtls::new(identity, epoch, now)),
             dtls_state: DtlsState::New,
             keys: None,
             remote: None,
