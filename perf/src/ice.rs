@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,6 +140,16 @@ impl Agent {
     /// The system does not know it.
     pub fn local_address(&self) -> std::io::Result<SocketAddr> {
         self.route.borrow().sends.local_addr()
+    }
+
+    /// A second descriptor of the socket that is sent from, not blocking, and a check that may be
+    /// sent there over and over. The agent reads on as long as it lives.
+    ///
+    /// # Errors
+    /// The system has no descriptor left.
+    pub fn detach(&self) -> anyhow::Result<(std::net::UdpSocket, Vec<u8>)> {
+        let socket = self.route.borrow().sends.as_fd().try_clone_to_owned()?;
+        Ok((socket.into(), self.credentials.check()?.raw))
     }
 
     async fn open(&self, socket: Arc<UdpSocket>) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 //! - [`peer`]: a peer of a room: what it sends, what it is sent.
 //! - [`signaling`]: protoo requests and notifications over a WebSocket.
 //! - [`transport`]: one ICE + DTLS-SRTP association, made of [`ice`], [`dtls`] and [`srtp`].
+//! - [`trace`]: what browsers really send, to be played again.
 //! - [`relay`]: a bad network to put between a client and the server.
 //!
 //! Everything runs on the caller's tokio runtime. What is dropped stops: a dropped
@@ -16,6 +17,7 @@ pub mod peer;
 pub mod relay;
 pub mod signaling;
 pub mod srtp;
+pub mod trace;
 pub mod transport;
 
 #[cfg(test)]

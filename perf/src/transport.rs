@@ -124,6 +124,18 @@ impl Receiving {
     }
 }
 
+/// A connected transport without anything that runs.
+pub struct Detached {
+    /// Connected to the server, not blocking.
+    pub socket: std::net::UdpSocket,
+    /// Seals what is sent.
+    pub sealer: Sealer,
+    /// Opens what is received.
+    pub opener: Opener,
+    /// A STUN check: keeps the server's consent when it is sent every few seconds (RFC 7675).
+    pub check: Vec<u8>,
+}
+
 /// The sending end of a transport, which also keeps it alive.
 pub struct Transport {
     agent: Arc<Agent>,
@@ -191,6 +203,17 @@ impl Transport {
     /// The system does not know it.
     pub fn local_address(&self) -> std::io::Result<SocketAddr> {
         self.agent.local_address()
+    }
+
+    /// Ends everything that runs for this transport and hands out what remains: whoever measures
+    /// reads the socket without a runtime, thousands of them on one thread.
+    ///
+    /// # Errors
+    /// The system has no descriptor left.
+    pub fn detach(self, receiving: Receiving) -> anyhow::Result<Detached> {
+        let (socket, check) = self.agent.detach()?;
+        let sealer = self.sealer.into_inner();
+        Ok(Detached { socket, sealer, opener: receiving.opener, check })
     }
 
     /// Says close_notify; what the server makes of that is up to it.
