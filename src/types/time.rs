@@ -24,6 +24,12 @@ impl Timestamp {
         self.0.get()
     }
 
+    /// The last multiple of `step` (after the epoch) that is not later.
+    pub fn floor(self, step: Duration) -> Self {
+        let step = step.as_micros() as u64;
+        Self::from_micros(self.as_micros() / step * step)
+    }
+
     /// How long ago `earlier` was; zero if it lies ahead.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(self.as_micros().saturating_sub(earlier.as_micros()))
