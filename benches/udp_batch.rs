@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 
 use corinth::net::{self, MediaSocket, RxBatch, SocketOptions, TxArena};
-use corinth::types::{Path, SocketId};
+use corinth::types::{IoKind, Path, SocketId};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use socket2::{SockAddr, SockRef};
 
@@ -30,7 +30,7 @@ fn drain(destinations: &[MediaSocket], rx: &mut RxBatch, each: usize) {
 }
 
 fn udp_batch(c: &mut Criterion) {
-    let (_, mut tx) = net::open(vec![bind()]);
+    let (_, mut tx) = net::open(IoKind::Mmsg, vec![bind()]).expect("a way into the kernel");
     let destinations: Vec<_> = (0..DESTINATIONS).map(|_| bind()).collect();
     let mut rx = RxBatch::new();
     let mut group = c.benchmark_group("udp_batch");

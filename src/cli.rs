@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::config::Config;
 use crate::net::host_addresses;
@@ -45,6 +45,11 @@ pub struct Args {
     #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     pub shards: Option<u8>,
 
+    /// How datagrams get into the kernel and out of it: by recvmmsg and sendmmsg, or by an io_uring
+    /// of each shard's own (Linux 6.1). auto is what costs less (docs/internals/net.md)
+    #[arg(long, verbatim_doc_comment, value_name = "WAY", value_enum, default_value_t = Io::Auto)]
+    pub io: Io,
+
     /// Pad packets of a video frame that are one byte shorter than others of it to their length, so
     /// that more of them leave in one message to the kernel. Costs a viewer a byte now and then
     #[arg(long, verbatim_doc_comment)]
@@ -59,6 +64,17 @@ pub struct Args {
     /// (info,corinth::shard=debug)
     #[arg(long, verbatim_doc_comment, value_name = "LEVEL", default_value = "info")]
     pub log: String,
+}
+
+/// What `--io` may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Io {
+    /// What was measured to be better.
+    Auto,
+    /// recvmmsg and sendmmsg.
+    Mmsg,
+    /// An io_uring.
+    Ring,
 }
 
 /// `LOCAL=PUBLIC`: an address of this host and the one that the world knows it by.

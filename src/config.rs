@@ -5,7 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::cli::{Announce, Args};
+use crate::cli::{Announce, Args, Io};
+use crate::types::IoKind;
 
 /// A ping interval outside of this is a slip of the hand.
 const PING_INTERVAL: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
@@ -25,6 +26,9 @@ pub struct Config {
     /// Number of shards; each takes a core, about 10 MB and, with four media addresses, 16
     /// descriptors. `None`: as many as there are cores.
     pub shards: Option<usize>,
+    /// How datagrams get into the kernel and out of it. The ring costs each shard 900 KB and two
+    /// descriptors.
+    pub io: IoKind,
     /// Pad video packets to equal lengths ([``--even-trains``]).
     pub even_trains: bool,
     /// Between pings on a WebSocket.
@@ -124,6 +128,10 @@ impl Config {
             media_port: args.media_port,
             media_addresses: media_addresses(args, host)?,
             shards: args.shards.map(usize::from),
+            io: match args.io {
+                Io::Auto | Io::Mmsg => IoKind::Mmsg,
+                Io::Ring => IoKind::Ring,
+            },
             even_trains: args.even_trains,
             ping_interval: Duration::from_secs_f64(args.ping_interval),
             log: args.log.clone(),

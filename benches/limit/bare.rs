@@ -13,7 +13,7 @@ use anyhow::{Context as _, anyhow};
 use corinth::net::{self, MediaSocket, SocketOptions, Tx, TxArena};
 use corinth::transport::srtp::{SrtpProfile, SrtpTx};
 use corinth::types::limit::DATAGRAM_MAX;
-use corinth::types::{Path, SeqNo, SocketId, Ssrc};
+use corinth::types::{IoKind, Path, SeqNo, SocketId, Ssrc};
 use nix::sched::{CloneFlags, setns};
 use socket2::{SockAddr, SockRef};
 
@@ -74,7 +74,7 @@ impl Bare {
                 return;
             }
             let Ok(destinations) = destinations.recv() else { return };
-            let (_, tx) = net::open(vec![socket]);
+            let Ok((_, tx)) = net::open(IoKind::Mmsg, vec![socket]) else { return };
             let mut worker = Worker::new(tx, destinations);
             for (task, trains) in commands {
                 if results.send(worker.run(task, &trains)).is_err() {

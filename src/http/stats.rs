@@ -29,6 +29,7 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "rxDatagrams": stats.rx_datagrams,
         "rxBytes": stats.rx_bytes,
         "rxOverflow": stats.rx_overflow,
+        "rxRingOverruns": stats.rx_ring_overruns,
         "txDatagrams": stats.tx_datagrams,
         "txInTrains": stats.tx_in_trains(),
         "txTrains": stats.tx_trains,

@@ -92,7 +92,7 @@ impl RxBatch {
 
 /// An interruption, a want of memory that may pass, or an error that ICMP left on the socket
 /// (Linux, `icmp_err_convert` and its IPv6 twin): reading it removes it, and the queue is unharmed.
-fn concerns_no_datagram(error: &io::Error) -> bool {
+pub(super) fn concerns_no_datagram(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(

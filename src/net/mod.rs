@@ -13,6 +13,7 @@ mod descriptors;
 mod interfaces;
 mod linger;
 mod probe;
+mod ring;
 mod rx;
 mod sys;
 #[cfg(test)]
@@ -27,17 +28,32 @@ pub use batch::RxBatch;
 pub use descriptors::raise_descriptor_limit;
 pub use interfaces::host_addresses;
 pub use linger::{LINGER_MAX, linger};
-pub use probe::probe_io_uring;
+pub use probe::{probe_io_uring, probe_media_ring};
 pub use rx::{Datagram, Received, Rx};
 pub use tx::{FlushReport, Tx};
 pub use udp::{MediaSocket, SocketOptions};
 pub use watch::Watch;
 
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use crate::types::IoKind;
+
 /// The two halves of a shard's media sockets; the index of each is its
-/// [`SocketId`](crate::types::SocketId).
-pub fn open(sockets: Vec<MediaSocket>) -> (Rx, Tx) {
+/// [`SocketId`](crate::types::SocketId). On the thread that will use them.
+///
+/// With [`IoKind::Ring`] fails where the kernel has no such ring for us: older than 6.1 (`EINVAL`),
+/// or io_uring is forbidden (`EPERM`, `ENOSYS`).
+pub fn open(kind: IoKind, sockets: Vec<MediaSocket>) -> io::Result<(Rx, Tx)> {
     let sockets: Rc<[MediaSocket]> = sockets.into();
-    (Rx::new(Rc::clone(&sockets)), Tx::new(sockets))
+    match kind {
+        IoKind::Mmsg => Ok((Rx::mmsg(Rc::clone(&sockets)), Tx::mmsg(sockets))),
+        IoKind::Ring => {
+            let descriptors: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+            let ring = Rc::new(RefCell::new(sys::ring::Ring::new(&descriptors)?));
+            Ok((Rx::ring(Rc::clone(&sockets), &ring), Tx::ring(sockets, ring)))
+        }
+    }
 }

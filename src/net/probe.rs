@@ -5,6 +5,8 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
+use super::sys::ring::Ring;
+
 /// `struct io_uring_params` of the kernel is 120 bytes; zeros mean no wishes.
 type Params = [u64; 15];
 
@@ -20,6 +22,12 @@ pub fn probe_io_uring() -> io::Result<()> {
     // SAFETY: the system call has just made this descriptor for us alone.
     drop(unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
     Ok(())
+}
+
+/// Asks for a ring as [`IoKind::Ring`](crate::types::IoKind::Ring) wants it, and gives it back.
+/// `EINVAL`: the kernel is older than 6.1.
+pub fn probe_media_ring() -> io::Result<()> {
+    Ring::probe()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Sending: [`Tx`] hands a [`TxArena`] to the kernel in as few and as large pieces as the kernel
 //! takes, and counts what became of every datagram.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -8,6 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::arena::TxArena;
 use super::sys::mmsg::{self, BATCH, Outcome, TxTrain, is_want_of_room};
+use super::sys::ring::Ring;
 use super::udp::MediaSocket;
 use crate::types::limit::TRAIN_MAX;
 use crate::types::{Path, SocketId};
@@ -22,6 +24,8 @@ const REFUSING_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Tx {
     sockets: Rc<[MediaSocket]>,
+    /// Sends by this if there is one, and by `sendmmsg` otherwise.
+    ring: Option<Rc<RefCell<Ring>>>,
     refusing: Refusing,
 }
 
@@ -51,8 +55,12 @@ pub struct FlushReport {
 }
 
 impl Tx {
-    pub(super) fn new(sockets: Rc<[MediaSocket]>) -> Self {
-        Self { sockets, refusing: Refusing::new() }
+    pub(super) fn mmsg(sockets: Rc<[MediaSocket]>) -> Self {
+        Self { sockets, ring: None, refusing: Refusing::new() }
+    }
+
+    pub(super) fn ring(sockets: Rc<[MediaSocket]>, ring: Rc<RefCell<Ring>>) -> Self {
+        Self { sockets, ring: Some(ring), refusing: Refusing::new() }
     }
 
     /// The media sockets; the index is the [`SocketId`].
@@ -65,10 +73,18 @@ impl Tx {
     /// that waits is worth less than what comes after it. A datagram that is refused (dead route,
     /// forbidden destination, port 0) takes no other with it.
     pub fn flush(&mut self, arena: &mut TxArena) -> FlushReport {
-        let sockets = &self.sockets;
-        flush(arena, sockets.len(), &mut self.refusing, |socket, trains, outcomes| {
-            mmsg::send(&sockets[socket], trains, outcomes)
-        })
+        let Self { sockets, ring, refusing } = self;
+        match ring {
+            None => flush(arena, sockets.len(), refusing, |socket, trains, outcomes| {
+                mmsg::send(&sockets[socket], trains, outcomes)
+            }),
+            Some(ring) => {
+                let mut ring = ring.borrow_mut();
+                flush(arena, sockets.len(), refusing, |socket, trains, outcomes| {
+                    ring.send(socket, trains, outcomes)
+                })
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 
 use glommio::GlommioError;
 
-use crate::net::probe_io_uring;
+use crate::net::{probe_io_uring, probe_media_ring};
 
 /// The oldest kernel with what is used.
 const KERNEL_MIN: (u32, u32) = (5, 15);
@@ -19,8 +19,9 @@ const MEMLOCK_MIN: u64 = 512 * 1024;
 const DESCRIPTORS_WISHED: u64 = 4096;
 
 /// Descriptors of a shard: three rings, two event counters, its listener, its ends of two socket
-/// pairs; and of each of its media sockets, which glommio watches by a second one.
-const DESCRIPTORS_PER_SHARD: u64 = 8;
+/// pairs, a ring for media with an event counter and a second descriptor of that; and of each of its
+/// media sockets, which glommio watches by a second one.
+const DESCRIPTORS_PER_SHARD: u64 = 11;
 const DESCRIPTORS_PER_SOCKET: u64 = 2;
 
 /// Descriptors of the process as a whole, and a few to serve with.
@@ -55,6 +56,18 @@ pub(super) fn check() -> io::Result<()> {
     let probe = thread::Builder::new().spawn(probe_io_uring)?;
     let found = probe.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
     found.map_err(|error| explain_io(&error))
+}
+
+/// Fails if there can be no ring for media (`--io ring`).
+pub(super) fn check_media_ring() -> io::Result<()> {
+    let probe = thread::Builder::new().spawn(probe_media_ring)?;
+    let found = probe.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+    found.map_err(|error| match error.raw_os_error() {
+        Some(libc::EINVAL) => unsupported(
+            "--io ring needs Linux 6.1 or newer: leave it out, or say --io mmsg".to_owned(),
+        ),
+        _ => explain_io(&error),
+    })
 }
 
 /// Fails if `limit` descriptors are too few for `shards` shards with `sockets` media sockets each:

@@ -20,11 +20,12 @@ const FAULT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn receive(shard: Rc<Shard>, source: usize, watch: Watch) {
     let mut faulty = false;
     loop {
-        let turns = match watch.ready().await {
-            Ok(()) => drain(&shard, source).await,
+        // First the turns: a ring receives only from when it has been asked to.
+        let waited = match drain(&shard, source).await {
+            Ok(()) => watch.ready().await,
             Err(error) => Err(error),
         };
-        match turns {
+        match waited {
             Ok(()) => faulty = false,
             Err(error) => {
                 if !std::mem::replace(&mut faulty, true) {
@@ -39,7 +40,7 @@ pub(super) async fn receive(shard: Rc<Shard>, source: usize, watch: Watch) {
 
 /// Turns until nothing waits. Gives way between them when somebody else's time has come.
 async fn drain(shard: &Shard, source: usize) -> std::io::Result<()> {
-    while shard.turn(source)? {
+    while shard.turn(source)? || !shard.ready_to_sleep() {
         glommio::yield_if_needed().await;
     }
     Ok(())

@@ -97,14 +97,14 @@ impl Outbox for ShardOutbox {
 mod tests {
     use super::*;
     use crate::net::{self, MediaSocket, SocketOptions};
-    use crate::types::SocketId;
+    use crate::types::{IoKind, SocketId};
 
     #[test]
     fn more_datagrams_than_slots_all_leave() {
         let options = SocketOptions { receive_buffer: 1 << 20, send_buffer: 1 << 20 };
         let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let path = Path::Udp { socket: SocketId(0), remote: socket.local_addr() };
-        let (_, tx) = net::open(vec![socket]);
+        let (_, tx) = net::open(IoKind::Mmsg, vec![socket]).unwrap();
         let mut out = ShardOutbox::new(tx);
         let mut stats = ShardStats::default();
         let count = 2000;

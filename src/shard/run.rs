@@ -91,7 +91,7 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
     let media = queue(MEDIA_SHARES, Latency::Matters(MEDIA_PREEMPT), "media");
     let signal = queue(SIGNAL_SHARES, Latency::NotImportant, "signal");
 
-    let (rx, tx) = net::open(sockets);
+    let (rx, tx) = net::open(common.io, sockets)?;
     let watches = rx.watches()?;
     let clock = Clock::start();
     let router = Router::new(RouterConfig {

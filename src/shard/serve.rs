@@ -20,7 +20,7 @@ use super::state::Common;
 use crate::config::{Config, MediaAddress};
 use crate::net::{MediaSocket, SocketOptions, raise_descriptor_limit};
 use crate::sfu::{Candidate, Identity};
-use crate::types::SocketId;
+use crate::types::{IoKind, SocketId};
 
 /// Wished of each media socket: 2500 full datagrams, 40 ms of a gigabit.
 const MEDIA_BUFFERS: SocketOptions =
@@ -53,6 +53,9 @@ pub struct Running {
 /// have as many descriptors afterwards as it is allowed to ask for.
 pub fn serve(config: &Config) -> io::Result<Running> {
     host::check()?;
+    if config.io == IoKind::Ring {
+        host::check_media_ring()?;
+    }
     let cores = host::cores();
     let shards = config.shards.unwrap_or(cores.len().clamp(1, 255));
     // What may not be asked is not known, and then nothing is said about it.
@@ -76,6 +79,7 @@ pub fn serve(config: &Config) -> io::Result<Running> {
         shards,
         directory_seed: u64::from_ne_bytes(random()?),
         ping_interval: config.ping_interval,
+        io: config.io,
         even_trains: config.even_trains,
     };
     let identity = Identity::generate().map_err(io::Error::other)?;

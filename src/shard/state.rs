@@ -15,7 +15,7 @@ use super::outbox::ShardOutbox;
 use crate::cluster::{Directory, home};
 use crate::net::Rx;
 use crate::sfu::Router;
-use crate::types::{DropReason, ShardId, ShardStats, Timestamp};
+use crate::types::{DropReason, IoKind, ShardId, ShardStats, Timestamp};
 
 /// What all shards of a process agree on.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub(super) struct Common {
     pub(super) directory_seed: u64,
     /// Between pings on a WebSocket.
     pub(super) ping_interval: Duration,
+    /// How media gets into the kernel and out of it.
+    pub(super) io: IoKind,
     /// Whether the Router evens trains.
     pub(super) even_trains: bool,
 }
@@ -99,9 +101,9 @@ impl Shard {
     /// if more may be waiting there.
     pub(super) fn turn(&self, source: usize) -> std::io::Result<bool> {
         let Core { router, rx, out } = &mut *self.core.borrow_mut();
-        let overflow = rx.overflow();
         let received = rx.recv(source)?;
-        router.stats_mut().rx_overflow += rx.overflow() - overflow;
+        router.stats_mut().rx_overflow = rx.overflow();
+        router.stats_mut().rx_ring_overruns = rx.ring_overruns();
         let now = self.clock.now();
         for i in 0..received.datagrams {
             let datagram = rx.datagram(i);
@@ -129,6 +131,11 @@ impl Shard {
                 timer.wake();
             }
         }
+    }
+
+    /// Whether nothing waits at any source, and its watch will tell of what comes.
+    pub(super) fn ready_to_sleep(&self) -> bool {
+        self.core.borrow_mut().rx.ready_to_sleep()
     }
 
     /// How long until the Router wants to be called; `None` while it does not. Notes that somebody

@@ -15,7 +15,7 @@ pub use id::{
     PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, SenderKey, ShardId, TransportId,
     TransportKey,
 };
-pub use path::{Path, SocketId};
+pub use path::{IoKind, Path, SocketId};
 pub use rtp::{Mid, Pt, Rid, SeqNo, Ssrc};
 pub use stats::ShardStats;
 pub use time::{Deadline, Reason, Timestamp};

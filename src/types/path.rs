@@ -7,6 +7,15 @@ use std::net::SocketAddr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u8);
 
+/// How a shard's datagrams get into the kernel and out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IoKind {
+    /// `recvmmsg` and `sendmmsg`.
+    Mmsg,
+    /// An io_uring of the shard's own.
+    Ring,
+}
+
 /// One way between a socket of ours and an address of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Path {

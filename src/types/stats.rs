@@ -12,6 +12,8 @@ pub struct ShardStats {
     pub rx_bytes: u64,
     /// Datagrams lost because a media socket's receive queue was full; the kernel counts them.
     pub rx_overflow: u64,
+    /// How often the kernel had no buffer to receive into; what came waited in the socket's queue.
+    pub rx_ring_overruns: u64,
     /// Datagrams handed to the kernel.
     pub tx_datagrams: u64,
     /// The messages to the kernel that they left in, by how many datagrams each was: the first
@@ -46,6 +48,7 @@ impl Default for ShardStats {
             rx_datagrams: 0,
             rx_bytes: 0,
             rx_overflow: 0,
+            rx_ring_overruns: 0,
             tx_datagrams: 0,
             tx_trains: [0; TRAIN_MAX],
             tx_bytes: 0,

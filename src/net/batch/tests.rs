@@ -19,7 +19,7 @@ fn question_and_answer(address: &str) {
 
     let (mut arena, from) = (TxArena::new(), socket.local_addr());
     queue(&mut arena, path(0, remote), b"answer");
-    let report = Tx::new([socket].into()).flush(&mut arena);
+    let report = Tx::mmsg([socket].into()).flush(&mut arena);
     assert_eq!((report.sent, report.bytes), (1, 6));
     assert_eq!(next(&peer), ("answer".into(), from));
 }
@@ -90,7 +90,7 @@ fn a_dead_peer_disturbs_nobody() {
     let (socket, peer) = (media_socket(LOCALHOST), peer(LOCALHOST));
     let alive = peer.local_addr().unwrap();
     let dead = UdpSocket::bind(LOCALHOST).unwrap().local_addr().unwrap(); // closed again
-    let mut tx = Tx::new([socket].into());
+    let mut tx = Tx::mmsg([socket].into());
     let (mut arena, mut rx) = (TxArena::new(), RxBatch::new());
     for _ in 0..3 {
         queue(&mut arena, path(0, dead), b"anybody there?");

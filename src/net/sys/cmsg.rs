@@ -23,11 +23,15 @@ impl Control {
         &mut self.0
     }
 
-    /// The socket's count of datagrams that found its receive queue full (modulo 2^32), as it was
-    /// when this one was queued; `None` as long as it is zero. `len` is what the kernel says it
-    /// has written.
+    /// [`Control::find_queue_overflow`]; `len` is what the kernel says it has written.
     pub(in crate::net) fn queue_overflow(&self, len: usize) -> Option<u32> {
-        let mut rest = self.0.get(..len)?;
+        Self::find_queue_overflow(self.0.get(..len)?)
+    }
+
+    /// The socket's count of datagrams that found its receive queue full (modulo 2^32), as it was
+    /// when this one was queued; `None` as long as it is zero.
+    pub(in crate::net) fn find_queue_overflow(messages: &[u8]) -> Option<u32> {
+        let mut rest = messages;
         while let Some((message, next)) = split_message(rest) {
             if (message.level, message.kind) == (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) {
                 return message.data.first_chunk().map(|count| u32::from_ne_bytes(*count));

@@ -53,8 +53,13 @@ impl<'a> TxTrain<'a> {
         bytes.chunks(segment.max(1)).map(move |bytes| TxTrain { to, bytes, segment: bytes.len() })
     }
 
+    /// Where they go.
+    pub(in crate::net) fn to(&self) -> RawAddr {
+        self.to
+    }
+
     /// Where the kernel shall cut; `None` where there is nothing to cut.
-    fn cut(&self) -> Option<Segment> {
+    pub(in crate::net) fn cut(&self) -> Option<Segment> {
         (self.bytes.len() > self.segment).then(|| Segment::new(self.segment as u16))
     }
 }

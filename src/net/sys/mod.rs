@@ -4,5 +4,7 @@
 pub(super) mod cmsg;
 pub(super) mod ifaddrs;
 pub(super) mod mmsg;
+pub(super) mod pool;
+pub(super) mod ring;
 pub(super) mod sockaddr;
 pub(super) mod sockopt;

@@ -38,6 +38,21 @@ impl RawAddr {
     pub(in crate::net) const EMPTY: RawAddr =
         RawAddr { family: 0, port: [0; 2], v4: [0; 4], v6: [0; 16], scope: 0 };
 
+    /// From what the kernel wrote elsewhere, at most as long as this is.
+    pub(in crate::net) fn from_bytes(bytes: &[u8]) -> Self {
+        let mut whole = [0; V6_LEN];
+        let len = bytes.len().min(V6_LEN);
+        whole[..len].copy_from_slice(&bytes[..len]);
+        let [f0, f1, p0, p1, a0, a1, a2, a3, v6 @ .., s0, s1, s2, s3] = whole;
+        Self {
+            family: libc::sa_family_t::from_ne_bytes([f0, f1]),
+            port: [p0, p1],
+            v4: [a0, a1, a2, a3],
+            v6,
+            scope: u32::from_ne_bytes([s0, s1, s2, s3]),
+        }
+    }
+
     /// How many bytes of it the kernel should read. (It may always write all.)
     pub(in crate::net) fn len(&self) -> libc::socklen_t {
         let len = if libc::c_int::from(self.family) == libc::AF_INET6 { V6_LEN } else { V4_LEN };

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::*;
 use crate::net::testing::{LOCALHOST, media_socket, next, path, peer, queue};
+use crate::types::IoKind;
 
 /// A socket's answer to a batch: how many it takes, and the error of the next one.
 fn take(count: usize, code: Option<i32>, outcomes: &mut [Outcome]) -> usize {
@@ -42,7 +43,7 @@ fn queue_lengths(arena: &mut TxArena, to: Path, lengths: &[usize]) {
 fn many_datagrams_reach_their_destinations_in_order() {
     let sockets = vec![media_socket(LOCALHOST), media_socket(LOCALHOST)];
     let peers: Vec<_> = (0..4).map(|_| peer(LOCALHOST)).collect();
-    let (_, mut tx) = crate::net::open(sockets);
+    let (_, mut tx) = crate::net::open(IoKind::Mmsg, sockets).unwrap();
     let mut arena = TxArena::new();
     for round in 0..10 {
         for i in 5 * round..5 * (round + 1) {
@@ -80,7 +81,7 @@ fn a_refused_destination_takes_no_other_with_it() {
         queue(&mut arena, path(0, good), (i + 1).to_string().as_bytes());
     }
     queue(&mut arena, path(7, good), b"there is no such socket");
-    let (_, mut tx) = crate::net::open(vec![socket]);
+    let (_, mut tx) = crate::net::open(IoKind::Mmsg, vec![socket]).unwrap();
     let report = tx.flush(&mut arena);
     assert_eq!((report.sent, report.bytes, report.refused, report.blocked), (4, 4, 4, 0));
     assert_eq!((report.trains[0], report.in_trains()), (4, 0));
@@ -132,7 +133,7 @@ fn the_kernel_cuts_a_train_into_the_datagrams_that_it_was() {
     for text in texts.iter().chain([&"the end".to_owned()]) {
         queue(&mut arena, path(0, peer.local_addr().unwrap()), text.as_bytes());
     }
-    let (_, mut tx) = crate::net::open(vec![socket]);
+    let (_, mut tx) = crate::net::open(IoKind::Mmsg, vec![socket]).unwrap();
     let report = tx.flush(&mut arena);
     assert_eq!((report.sent, report.in_trains()), (31, 31));
     assert_eq!((report.trains[15], report.trains[14]), (1, 1));
