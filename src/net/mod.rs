@@ -18,6 +18,8 @@ mod rx;
 mod sys;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod udp;
 mod watch;

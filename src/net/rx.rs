@@ -64,6 +64,15 @@ impl Rx {
         }
     }
 
+    /// The ring's, for tests that wait without an executor.
+    #[cfg(test)]
+    pub(super) fn eventfd(&self) -> io::Result<std::os::fd::OwnedFd> {
+        match &self.backend {
+            Backend::Mmsg(..) => Err(io::ErrorKind::Unsupported.into()),
+            Backend::Ring(ring) => ring.eventfd(),
+        }
+    }
+
     /// Replaces what was received before by what waits at the source of that [`Watch`], as far as
     /// it fits into one turn.
     ///

@@ -21,6 +21,9 @@ pub(crate) fn server(shards: usize, more: &[&str]) -> Running {
     let shards = shards.to_string();
     let mut arguments = vec!["corinth", "--http", "127.0.0.1:0", "--media-port", "0"];
     arguments.extend(["--media-address", "127.0.0.1", "--shards", &shards]);
+    // Which way media takes, if somebody wants to know of one.
+    let io = std::env::var("CORINTH_IO").unwrap_or_else(|_| "auto".to_owned());
+    arguments.extend(["--io", &io]);
     arguments.extend(more);
     let args = Args::try_parse_from(arguments).unwrap();
     serve(&Config::new(&args, &[]).unwrap()).unwrap()

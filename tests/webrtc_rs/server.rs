@@ -26,12 +26,14 @@ impl Server {
         Self::start_on(Ipv4Addr::LOCALHOST.into(), &[]).await
     }
 
-    /// The same with everything on `ip`, and with further arguments.
+    /// The same with everything on `ip`, and with further arguments. The environment variable
+    /// CORINTH_IO may say which way media takes (`--io`).
     pub(crate) async fn start_on(ip: IpAddr, more: &[&str]) -> anyhow::Result<Self> {
         let http = SocketAddr::new(ip, 0).to_string();
         let mut child = Command::new(env!("CARGO_BIN_EXE_corinth"))
             .args(["--http", &http, "--media-port", "0", "--shards", "2"])
             .args(["--media-address", &ip.to_string(), "--log", "warn"])
+            .args(["--io", &std::env::var("CORINTH_IO").unwrap_or_else(|_| "auto".to_owned())])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

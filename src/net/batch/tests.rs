@@ -2,41 +2,9 @@
 
 //! Batches over real loopback sockets; what loopback never does is injected in place of the call.
 
-use std::net::UdpSocket;
-
 use super::*;
-use crate::net::testing::{LOCALHOST, media_socket, next, os_error, path, peer, queue, recv};
-use crate::net::{SocketOptions, Tx, TxArena};
-
-fn question_and_answer(address: &str) {
-    let (socket, peer) = (media_socket(address), peer(address));
-    peer.send_to(b"question", socket.local_addr()).unwrap();
-    let mut rx = RxBatch::new();
-    assert_eq!(recv(&mut rx, &socket), 1);
-    let (remote, bytes, truncated) = rx.datagram(0);
-    assert_eq!((&*bytes, truncated), (&b"question"[..], false));
-    assert_eq!(remote, peer.local_addr().unwrap());
-
-    let (mut arena, from) = (TxArena::new(), socket.local_addr());
-    queue(&mut arena, path(0, remote), b"answer");
-    let report = Tx::mmsg([socket].into()).flush(&mut arena);
-    assert_eq!((report.sent, report.bytes), (1, 6));
-    assert_eq!(next(&peer), ("answer".into(), from));
-}
-
-#[test]
-fn question_and_answer_over_ipv4() {
-    question_and_answer(LOCALHOST);
-}
-
-#[test]
-#[expect(clippy::print_stderr, reason = "who runs the tests must see what was not tested")]
-fn question_and_answer_over_ipv6() {
-    match UdpSocket::bind("[::1]:0") {
-        Ok(_) => question_and_answer("[::1]:0"),
-        Err(error) => eprintln!("skipped, this host has no IPv6 loopback: {error}"),
-    }
-}
+use crate::net::SocketOptions;
+use crate::net::testing::{LOCALHOST, media_socket, os_error, peer, recv};
 
 #[test]
 fn a_long_queue_is_received_in_full_batches() {
@@ -65,44 +33,6 @@ fn an_old_batch_is_gone_after_an_empty_one() {
     recv(&mut rx, &socket);
     assert_eq!(rx.recv(&socket).unwrap(), 0);
     rx.datagram(0);
-}
-
-#[test]
-fn only_what_is_longer_than_a_slot_is_truncated() {
-    let (socket, peer) = (media_socket(LOCALHOST), peer(LOCALHOST));
-    let mut rx = RxBatch::new();
-    for (sent, received, truncated) in [
-        (DATAGRAM_MAX, DATAGRAM_MAX, false),
-        (DATAGRAM_MAX + 1, DATAGRAM_MAX, true),
-        (9000, DATAGRAM_MAX, true),
-        (0, 0, false), // empty, but a datagram; and the flag is not left from the one before
-    ] {
-        peer.send_to(&vec![7; sent], socket.local_addr()).unwrap();
-        assert_eq!(recv(&mut rx, &socket), 1);
-        let (_, bytes, flag) = rx.datagram(0);
-        assert_eq!((bytes.len(), flag), (received, truncated), "{sent}");
-        assert!(bytes.iter().all(|byte| *byte == 7));
-    }
-}
-
-#[test]
-fn a_dead_peer_disturbs_nobody() {
-    let (socket, peer) = (media_socket(LOCALHOST), peer(LOCALHOST));
-    let alive = peer.local_addr().unwrap();
-    let dead = UdpSocket::bind(LOCALHOST).unwrap().local_addr().unwrap(); // closed again
-    let mut tx = Tx::mmsg([socket].into());
-    let (mut arena, mut rx) = (TxArena::new(), RxBatch::new());
-    for _ in 0..3 {
-        queue(&mut arena, path(0, dead), b"anybody there?");
-        queue(&mut arena, path(0, alive), b"hello");
-        assert_eq!(tx.flush(&mut arena).sent, 2);
-        assert_eq!(next(&peer).0, "hello");
-        assert_eq!(
-            rx.recv(&tx.sockets()[0]).unwrap(),
-            0,
-            "ICMP is neither a datagram nor an error"
-        );
-    }
 }
 
 #[test]

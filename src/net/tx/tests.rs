@@ -70,27 +70,6 @@ fn many_datagrams_reach_their_destinations_in_order() {
 }
 
 #[test]
-fn a_refused_destination_takes_no_other_with_it() {
-    let (socket, peer) = (media_socket(LOCALHOST), peer(LOCALHOST));
-    let good = peer.local_addr().unwrap();
-    let mut arena = TxArena::new();
-    let refused = ["127.0.0.1:0", "[::1]:9", "255.255.255.255:9"]; // EINVAL, EAFNOSUPPORT, EACCES
-    queue(&mut arena, path(0, good), b"0");
-    for (i, address) in refused.iter().enumerate() {
-        queue(&mut arena, path(0, address.parse().unwrap()), b"never");
-        queue(&mut arena, path(0, good), (i + 1).to_string().as_bytes());
-    }
-    queue(&mut arena, path(7, good), b"there is no such socket");
-    let (_, mut tx) = crate::net::open(IoKind::Mmsg, vec![socket]).unwrap();
-    let report = tx.flush(&mut arena);
-    assert_eq!((report.sent, report.bytes, report.refused, report.blocked), (4, 4, 4, 0));
-    assert_eq!((report.trains[0], report.in_trains()), (4, 0));
-    assert!(arena.is_empty());
-    let received: Vec<_> = (0..4).map(|_| next(&peer).0).collect();
-    assert_eq!(received, ["0", "1", "2", "3"]);
-}
-
-#[test]
 fn a_blocked_socket_loses_its_rest_and_only_its_own() {
     for code in [libc::EAGAIN, libc::ENOBUFS, libc::ENOMEM] {
         let mut arena = TxArena::new();
@@ -122,25 +101,6 @@ fn a_partial_send_is_taken_up_where_it_ended() {
     });
     assert_eq!(sent, Vec::from_iter(0..60));
     assert_eq!((report.sent, report.bytes), (60, 110));
-}
-
-#[test]
-fn the_kernel_cuts_a_train_into_the_datagrams_that_it_was() {
-    let (socket, peer) = (media_socket(LOCALHOST), peer(LOCALHOST));
-    let from = socket.local_addr();
-    let mut arena = TxArena::new();
-    let texts: Vec<String> = (0..30).map(|i| format!("{i:0>20}")).collect();
-    for text in texts.iter().chain([&"the end".to_owned()]) {
-        queue(&mut arena, path(0, peer.local_addr().unwrap()), text.as_bytes());
-    }
-    let (_, mut tx) = crate::net::open(IoKind::Mmsg, vec![socket]).unwrap();
-    let report = tx.flush(&mut arena);
-    assert_eq!((report.sent, report.in_trains()), (31, 31));
-    assert_eq!((report.trains[15], report.trains[14]), (1, 1));
-    for text in &texts {
-        assert_eq!(next(&peer), (text.clone(), from));
-    }
-    assert_eq!(next(&peer).0, "the end");
 }
 
 #[test]
