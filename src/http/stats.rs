@@ -38,6 +38,7 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "rtpReceived": stats.rtp_received,
         "rtpForwarded": stats.rtp_forwarded,
         "keyFrameRequests": stats.key_frame_requests,
+        "handshakeSteps": stats.handshake_steps,
         "dtlsConnected": stats.dtls_connected,
         "drops": drops,
     })

@@ -68,6 +68,8 @@ pub(super) struct Association {
     /// When reports are due next; `None` before there are keys.
     pub(super) reports_at: Option<Timestamp>,
     pub(super) armed: Armed,
+    /// Its DTLS datagrams that wait for their step.
+    pub(super) handshakes_waiting: u8,
     /// What is sent here, by SSRC.
     pub(super) senders: BTreeMap<Ssrc, (ReceiverKey, SenderKey)>,
     streams: HashMap<Ssrc, Stream, FixedState>,
@@ -98,6 +100,7 @@ impl Association {
             rtcp_ssrc: made.rtcp_ssrc,
             reports_at: None,
             armed: Armed::default(),
+            handshakes_waiting: 0,
             senders: BTreeMap::new(),
             streams: HashMap::with_hasher(hasher),
             declared: Vec::new(),

@@ -8,6 +8,7 @@
 mod association;
 mod closing;
 mod forward;
+mod handshakes;
 mod invariants;
 mod outbox;
 mod peer;

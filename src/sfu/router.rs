@@ -13,6 +13,7 @@ use slotmap::SlotMap;
 use super::Outbox;
 use super::association::Association;
 use super::forward::fan_out;
+use super::handshakes::Handshakes;
 use super::peer::Peer;
 use super::receiver::Receiver;
 use super::room::Room;
@@ -23,7 +24,7 @@ use crate::protocol::{DtlsState, IceState, Json, server_capabilities};
 use crate::transport::dtls::Identity;
 use crate::transport::ice::Ufrag;
 use crate::transport::{Event, Transport};
-use crate::types::limit::DATAGRAM_MAX;
+use crate::types::limit::{DATAGRAM_MAX, HANDSHAKES_PER_TRANSPORT_MAX};
 use crate::types::{
     Deadline, DropReason, Kind, Path, PeerKey, Reason, ReceiverKey, RoomKey, ShardId, ShardStats,
     SocketId, Timestamp, TransportKey,
@@ -110,6 +111,7 @@ pub struct Router {
     pub(super) paths: HashMap<Path, TransportKey, FixedState>,
     timers: Timers,
     pub(super) turn: Turn,
+    handshakes: Handshakes,
     pub(super) stats: ShardStats,
 }
 
@@ -135,12 +137,14 @@ impl Router {
             receivers: SlotMap::with_key(),
             timers: Timers::default(),
             turn: Turn::new(),
+            handshakes: Handshakes::new(),
             stats: ShardStats::default(),
         }
     }
 
     /// Step 3: a datagram came in on `path`. It is decrypted in place. It goes on or ends in one
-    /// counted [`DropReason`]; what is media waits for [`Router::forward`].
+    /// counted [`DropReason`]; what is media waits for [`Router::forward`], what is DTLS for
+    /// [`Router::handle_handshake`].
     pub fn handle_datagram(
         &mut self,
         now: Timestamp,
@@ -152,7 +156,7 @@ impl Router {
             Some(PacketKind::Rtp) => self.handle_rtp(now, path, datagram, out),
             Some(PacketKind::Rtcp) => self.handle_rtcp(now, path, datagram, out),
             Some(PacketKind::Stun) => self.handle_stun(now, path, datagram, out),
-            Some(PacketKind::Dtls) => self.handle_dtls(now, path, datagram, out),
+            Some(PacketKind::Dtls) => self.handle_dtls(path, datagram),
             None => Err(DropReason::Unknown),
         };
         if let Err(reason) = result {
@@ -222,21 +226,44 @@ impl Router {
         self.handle_compound(now, key, &datagram[..len], out)
     }
 
-    fn handle_dtls(
-        &mut self,
-        now: Timestamp,
-        path: Path,
-        datagram: &mut [u8],
-        out: &mut impl Outbox,
-    ) -> Result<(), DropReason> {
+    /// Handshakes take long: this one only waits for [`Router::handle_handshake`].
+    fn handle_dtls(&mut self, path: Path, datagram: &[u8]) -> Result<(), DropReason> {
         let (key, association) = self.transport_on(path)?;
+        if association.handshakes_waiting == HANDSHAKES_PER_TRANSPORT_MAX {
+            return Err(DropReason::HandshakeBacklog);
+        }
+        association.handshakes_waiting += 1;
+        if !self.handshakes.push(key, datagram) {
+            self.transports[key].handshakes_waiting -= 1;
+            return Err(DropReason::HandshakeBacklog);
+        }
+        Ok(())
+    }
+
+    /// Whether [`Router::handle_handshake`] has something to do.
+    pub fn has_handshakes(&self) -> bool {
+        !self.handshakes.is_empty()
+    }
+
+    /// One step of one handshake, the one that has waited longest. The driver calls it between
+    /// turns, as often as time allows, while [`Router::has_handshakes`].
+    pub fn handle_handshake(&mut self, now: Timestamp, out: &mut impl Outbox) {
+        let Some(waiting) = self.handshakes.pop() else { return };
+        let key = waiting.transport;
+        let Some(association) = self.transports.get_mut(key) else {
+            return self.stats.drop(DropReason::DtlsUnexpected); // closed meanwhile
+        };
+        association.handshakes_waiting -= 1;
         let before = association.transport.dtls_state();
-        association.transport.handle_dtls(now, datagram)?;
+        if let Err(reason) = association.transport.handle_dtls(now, self.handshakes.bytes(waiting))
+        {
+            return self.stats.drop(reason);
+        }
+        self.stats.handshake_steps += 1;
         if association.transport.dtls_state() != before {
             self.notify_transport_state(key, out);
         }
         self.pump(now, key, out);
-        Ok(())
     }
 
     /// Only paths that a valid check opened lead anywhere.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::AsyncReadExt;
-use futures_lite::future::FutureExt;
+use futures_lite::future::{self, FutureExt};
 use glommio::timer::sleep;
 use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle};
 
@@ -113,6 +113,7 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
         tasks.push(glommio::spawn_local_into(receiving, media)?);
     }
     tasks.push(glommio::spawn_local_into(keep_time(Rc::clone(&shard)), media)?);
+    tasks.push(glommio::spawn_local_into(shake_hands(Rc::clone(&shard)), signal)?);
     tasks.push(glommio::spawn_local_into(beat(Rc::clone(&shard)), signal)?);
     let accepting = accept(Rc::clone(&shard), net::adopt_listener(listener));
     let accepting = glommio::spawn_local_into(accepting, signal)?;
@@ -141,6 +142,16 @@ fn deliver(shard: &Rc<Shard>, signal: TaskQueueHandle, from: ShardId, mail: Mail
                 Err(_) => debug_assert!(false, "the signal queue is never removed"),
             }
         }
+    }
+}
+
+/// Takes the steps of handshakes, one at a time: media goes first whenever there is some, and every
+/// connection that has something to say comes between two steps.
+async fn shake_hands(shard: Rc<Shard>) {
+    loop {
+        shard.shake_hands().await;
+        future::yield_now().await;
+        glommio::yield_if_needed().await;
     }
 }
 

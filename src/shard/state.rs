@@ -46,6 +46,8 @@ pub(super) struct Shard {
     /// When the timer task will wake, and the task.
     armed: Cell<Option<Timestamp>>,
     timer: RefCell<Option<Waker>>,
+    /// The task that takes handshakes' steps, while it waits for one.
+    handshaker: RefCell<Option<Waker>>,
     /// Never has a permit; closed when the shard stops, which wakes whoever waits for one.
     pub(super) stopping: Semaphore,
     /// Every WebSocket passes it; closed when no new ones are taken.
@@ -79,6 +81,7 @@ impl Shard {
             mailbox,
             armed: Cell::new(None),
             timer: RefCell::new(None),
+            handshaker: RefCell::new(None),
             stopping: Semaphore::new(0),
             gate: Gate::new(),
         })
@@ -118,7 +121,25 @@ impl Shard {
         }
         router.forward(now, out);
         self.settle(router, out);
+        if router.has_handshakes()
+            && let Some(handshaker) = self.handshaker.take()
+        {
+            handshaker.wake();
+        }
         Ok(received.more)
+    }
+
+    /// Waits until a step of a handshake is to be taken, and takes it.
+    pub(super) async fn shake_hands(&self) {
+        poll_fn(|context| {
+            if self.core.borrow().router.has_handshakes() {
+                return Poll::Ready(());
+            }
+            *self.handshaker.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        self.with(Router::handle_handshake);
     }
 
     /// After each call of the Router: sends, and sees to the timer.

@@ -40,6 +40,8 @@ drop_reasons! {
     NoPath => "no_path",
     /// A DTLS record while the transport can take none.
     DtlsUnexpected => "dtls_unexpected",
+    /// Too many DTLS datagrams wait for their step already. DTLS sends again.
+    HandshakeBacklog => "handshake_backlog",
     /// RTP or RTCP before there are keys.
     NoKeys => "no_keys",
     /// RTP header does not parse.

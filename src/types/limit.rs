@@ -33,6 +33,13 @@ pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server waits for the ClientHello of a client that said it would be the DTLS server.
 pub const DTLS_ROLE_WAIT: Duration = Duration::from_secs(1);
 
+/// DTLS datagrams of one shard that wait for their step: those of some 60 clients whose handshakes
+/// begin at once. 1.5 KB each.
+pub const HANDSHAKES_MAX: usize = 256;
+
+/// Those of one transport: a certificate may fill several, and more than a flight means no good.
+pub const HANDSHAKES_PER_TRANSPORT_MAX: u8 = 8;
+
 /// At most one key frame request per source in this time; also its repetition.
 pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 

@@ -29,6 +29,8 @@ pub struct ShardStats {
     pub rtp_forwarded: u64,
     /// Key frame requests sent to sources.
     pub key_frame_requests: u64,
+    /// DTLS datagrams that were taken into account, steps of handshakes nearly all.
+    pub handshake_steps: u64,
     /// DTLS handshakes completed with a fingerprint that matched.
     pub dtls_connected: u64,
     /// Rooms now.
@@ -56,6 +58,7 @@ impl Default for ShardStats {
             rtp_received: 0,
             rtp_forwarded: 0,
             key_frame_requests: 0,
+            handshake_steps: 0,
             dtls_connected: 0,
             rooms: 0,
             peers: 0,

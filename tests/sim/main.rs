@@ -20,6 +20,7 @@ mod allocations;
 mod announcements;
 mod consent;
 mod dtls_roles;
+mod handshakes;
 mod hostile;
 mod key_frames;
 mod orders;

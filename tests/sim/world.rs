@@ -185,6 +185,10 @@ impl World {
     pub(crate) fn datagram(&mut self, path: Path, bytes: &mut [u8]) {
         self.router.handle_datagram(self.now, path, bytes, &mut self.out);
         self.end_turn();
+        while self.router.has_handshakes() {
+            self.router.handle_handshake(self.now, &mut self.out);
+            self.absorb();
+        }
     }
 
     /// What a turn received goes on.
