@@ -40,12 +40,11 @@ pub(crate) enum Task {
 pub(crate) struct Cost {
     /// CPU time for each datagram.
     pub(crate) nanos: f64,
-    /// Datagrams that the kernel did not take.
+    /// Datagrams that the kernel did not take: what does not leave is no measure.
     pub(crate) unsent: u64,
 }
 
 /// The thread, its receivers, and the way to it.
-#[expect(clippy::disallowed_types, reason = "a bench is no shard: its two threads may talk")]
 pub(crate) struct Bare {
     receivers: Vec<UdpSocket>,
     tasks: Option<Sender<(Task, Vec<Train>)>>,
@@ -55,7 +54,6 @@ pub(crate) struct Bare {
 
 impl Bare {
     /// A sender at `address` to so many receivers, which are in this thread's network namespace.
-    #[expect(clippy::disallowed_methods, reason = "a bench is no shard: its two threads may talk")]
     pub(crate) fn start(plan: &Plan, address: &str, receivers: usize) -> anyhow::Result<Self> {
         let (tasks, commands) = channel::<(Task, Vec<Train>)>();
         let (results, costs) = channel();

@@ -72,7 +72,7 @@ impl Pattern {
     }
 
     /// What `sources` sources send in `length`, evenly out of step.
-    fn schedule(self, sources: usize, length: Duration) -> anyhow::Result<Vec<Due>> {
+    pub(crate) fn schedule(self, sources: usize, length: Duration) -> anyhow::Result<Vec<Due>> {
         let trace = Trace::load(Capture::Vp8)?;
         let (trace, period) = match self {
             Pattern::Burst => (trace.video(), Duration::from_micros(33_333)),
@@ -119,16 +119,16 @@ impl Case {
 
 /// The server with one schedule.
 #[derive(Debug)]
-struct Run {
-    played: Played,
-    cpu: Duration,
-    took: Duration,
+pub(crate) struct Run {
+    pub(crate) played: Played,
+    pub(crate) cpu: Duration,
+    pub(crate) took: Duration,
     forwarded: u64,
     dropped: u64,
     overflow: u64,
 }
 
-fn run(server: &Server, call: &mut Call, schedule: &[Due]) -> anyhow::Result<Run> {
+pub(crate) fn run(server: &Server, call: &mut Call, schedule: &[Due]) -> anyhow::Result<Run> {
     call.settle()?;
     let counters = || {
         let stats = server.stats()?;
@@ -177,7 +177,11 @@ impl Round {
         ensure!(!trains.is_empty(), "the first probe has received nothing");
         let until = trains[0].at + FLAT_OUT;
         let some: Vec<Train> = trains.iter().take_while(|it| it.at <= until).cloned().collect();
-        let cost = |task, trains: &[Train]| anyhow::Ok(bare.run(task, trains)?.nanos);
+        let cost = |task, trains: &[Train]| {
+            let cost = bare.run(task, trains)?;
+            ensure!(cost.unsent == 0, "{} datagrams of the bare sender did not leave", cost.unsent);
+            anyhow::Ok(cost.nanos)
+        };
         let busy_for = Duration::from_nanos((server * case.receivers as f64) as u64);
         let piece = |due: &Due| Piece { at: due.at, size: due.size, source: due.source };
         let pieces: Vec<_> = schedule.iter().map(piece).collect();
@@ -202,7 +206,7 @@ impl Round {
 }
 
 /// Of ascending values.
-fn quantile(values: &[Duration], share: f64) -> Duration {
+pub(crate) fn quantile(values: &[Duration], share: f64) -> Duration {
     let at = (values.len() as f64 * share) as usize;
     values.get(at.min(values.len().saturating_sub(1))).copied().unwrap_or_default()
 }

@@ -6,10 +6,18 @@
 //! to read it. The last line is for scripts: `limit burst=R spaced=R audio=R`, each the server's
 //! CPU time a forwarded packet over that of the bare sender in trains and one AEAD seal.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stdout,
+    reason = "no shard: a program that reads clocks, prints, and has two threads that talk"
+)]
+
 mod bare;
 mod case;
 mod host;
 mod ideal;
+mod joins;
 mod play;
 mod report;
 mod server;
@@ -49,6 +57,14 @@ pub(crate) struct Options {
     #[arg(long)]
     ramp: bool,
 
+    /// A storm of so many joins a second beside a call, and nothing else
+    #[arg(long, value_name = "RATE")]
+    joins: Option<u32>,
+
+    /// Said by the bench to itself: be the storm, at this server
+    #[arg(long, hide = true, value_name = "URL")]
+    joiner: Option<String>,
+
     /// Said by the bench to itself: the network namespace that the server is to live in
     #[arg(long, hide = true, value_name = "PID")]
     beyond: Option<u32>,
@@ -76,6 +92,12 @@ fn main() -> anyhow::Result<()> {
         cores,
         beyond: options.beyond,
     };
+    if let Some(rate) = options.joins {
+        return match &options.joiner {
+            Some(url) => joins::storm(url, rate, plan.length),
+            None => joins::measure(&plan, rate),
+        };
+    }
     if options.ramp {
         return case::ramp(&plan);
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Response;
-use crate::types::{DropReason, ShardId, ShardStats};
+use crate::types::{DropReason, Histogram, Reason, ShardId, ShardStats};
 
 /// The counters of the shards that answered.
 pub fn response(shards: &[(ShardId, ShardStats)]) -> Response {
@@ -20,6 +20,10 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         .filter(|(_, count)| *count > 0)
         .map(|(label, count)| (label, count.into()))
         .collect();
+    let timer_wakeups: Map<_, _> = Reason::ALL
+        .iter()
+        .map(|reason| (reason.label().to_owned(), stats.timer_wakeups[*reason as usize].into()))
+        .collect();
     json!({
         "shard": id.0,
         "rooms": stats.rooms,
@@ -28,6 +32,7 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "directoryRooms": stats.directory_rooms,
         "rxDatagrams": stats.rx_datagrams,
         "rxBytes": stats.rx_bytes,
+        "rxBatches": stats.rx_batches,
         "rxOverflow": stats.rx_overflow,
         "rxRingOverruns": stats.rx_ring_overruns,
         "txDatagrams": stats.tx_datagrams,
@@ -37,10 +42,26 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "txPaddingBytes": stats.tx_padding_bytes,
         "rtpReceived": stats.rtp_received,
         "rtpForwarded": stats.rtp_forwarded,
+        "forwardTime": forward_time(&stats.forward_time),
+        "turns": stats.turns,
+        "mediaWakeups": stats.media_wakeups,
+        "timerWakeups": timer_wakeups,
+        "busyShare": stats.busy_permille as f64 / 1000.0,
         "keyFrameRequests": stats.key_frame_requests,
         "handshakeSteps": stats.handshake_steps,
         "dtlsConnected": stats.dtls_connected,
         "drops": drops,
+    })
+}
+
+/// Times in microseconds.
+fn forward_time(histogram: &Histogram) -> Value {
+    let micros = |share| histogram.quantile(share).as_micros() as u64;
+    json!({
+        "count": histogram.count(),
+        "p50": micros(0.5),
+        "p99": micros(0.99),
+        "p999": micros(0.999),
     })
 }
 

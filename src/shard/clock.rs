@@ -1,6 +1,6 @@
 //! The clock. The only file that may read one; everybody else is passed a [`Timestamp`].
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::types::Timestamp;
 
@@ -26,4 +26,32 @@ impl Clock {
     pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.epoch.elapsed().as_micros() as u64)
     }
+}
+
+/// How busy this thread is: its CPU time against the time that goes by.
+#[derive(Debug)]
+pub(super) struct BusyMeter {
+    wall: Instant,
+    cpu: Duration,
+}
+
+impl BusyMeter {
+    /// Begins to measure the calling thread.
+    #[expect(clippy::disallowed_methods, reason = "this file is where the clock is read")]
+    pub(super) fn start() -> Self {
+        Self { wall: Instant::now(), cpu: thread_cpu() }
+    }
+
+    /// The share of the time since the last call that the calling thread was running, 0 to 1.
+    pub(super) fn share(&mut self) -> f64 {
+        let before = std::mem::replace(self, Self::start());
+        let wall = (self.wall - before.wall).as_secs_f64();
+        let cpu = self.cpu.saturating_sub(before.cpu).as_secs_f64();
+        if wall > 0.0 { (cpu / wall).min(1.0) } else { 0.0 }
+    }
+}
+
+fn thread_cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }

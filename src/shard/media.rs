@@ -26,7 +26,10 @@ pub(super) async fn receive(shard: Rc<Shard>, source: usize, watch: Watch) {
             Err(error) => Err(error),
         };
         match waited {
-            Ok(()) => faulty = false,
+            Ok(()) => {
+                faulty = false;
+                shard.note_media_wakeup();
+            }
             Err(error) => {
                 if !std::mem::replace(&mut faulty, true) {
                     tracing::error!(source, %error, "a media socket cannot receive");
@@ -62,7 +65,7 @@ pub(super) async fn keep_time(shard: Rc<Shard>) {
             false
         };
         if due.or(earlier).await {
-            shard.with(|router, now, out| router.handle_timeout(now, out));
+            shard.handle_timeout();
         }
     }
 }

@@ -12,7 +12,7 @@ use glommio::timer::sleep;
 use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle};
 
 use super::accept::{accept, take_over};
-use super::clock::Clock;
+use super::clock::{BusyMeter, Clock};
 use super::host::{IO_MEMORY, RING_DEPTH, explain};
 use super::mailbox::{Ends, Mail, Mailbox};
 use super::media::{keep_time, receive};
@@ -37,6 +37,9 @@ const PREEMPT: Duration = Duration::from_millis(250);
 
 /// A shard never sleeps longer. An idle one needs 0.2 % of its core for it in a debug build.
 const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// How busy it is, is measured over so many of them: a second.
+const BUSY_BEATS: u32 = 10;
 
 /// How much of a busy shard is media's; the rest is signaling's.
 const MEDIA_SHARES: usize = 1000;
@@ -157,9 +160,13 @@ async fn shake_hands(shard: Rc<Shard>) {
 
 /// Keeps the shard awake, and tells the others how busy it is whenever that has changed.
 async fn beat(shard: Rc<Shard>) {
-    let mut published = 0;
+    let (mut published, mut busy, mut beats) = (0, BusyMeter::start(), 0);
     loop {
         sleep(HEARTBEAT).await;
+        beats += 1;
+        if beats % BUSY_BEATS == 0 {
+            shard.measure_busy_share(&mut busy);
+        }
         let peers = shard.peers();
         if peers != published {
             published = peers;

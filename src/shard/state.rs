@@ -9,13 +9,13 @@ use std::time::Duration;
 use futures_lite::future::poll_fn;
 use glommio::sync::{Gate, Semaphore};
 
-use super::clock::Clock;
+use super::clock::{BusyMeter, Clock};
 use super::mailbox::{Answer, Mail, Mailbox, Question};
 use super::outbox::ShardOutbox;
 use crate::cluster::{Directory, home};
 use crate::net::Rx;
 use crate::sfu::Router;
-use crate::types::{DropReason, IoKind, ShardId, ShardStats, Timestamp};
+use crate::types::{Deadline, DropReason, IoKind, ShardId, ShardStats, Timestamp};
 
 /// What all shards of a process agree on.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +107,9 @@ impl Shard {
         let received = rx.recv(source)?;
         router.stats_mut().rx_overflow = rx.overflow();
         router.stats_mut().rx_ring_overruns = rx.ring_overruns();
-        let now = self.clock.now();
+        router.stats_mut().turns += 1;
+        router.stats_mut().note_batch(received.datagrams);
+        let (now, forwarded) = (self.clock.now(), router.stats().rtp_forwarded);
         for i in 0..received.datagrams {
             let datagram = rx.datagram(i);
             let stats = router.stats_mut();
@@ -121,6 +123,11 @@ impl Shard {
         }
         router.forward(now, out);
         self.settle(router, out);
+        let forwarded = router.stats().rtp_forwarded - forwarded;
+        if forwarded > 0 {
+            let took = self.clock.now().since(now);
+            router.stats_mut().forward_time.record(took, forwarded);
+        }
         if router.has_handshakes()
             && let Some(handshaker) = self.handshaker.take()
         {
@@ -184,6 +191,29 @@ impl Shard {
     /// Peers now.
     pub(super) fn peers(&self) -> u64 {
         self.core.borrow().router.stats().peers
+    }
+
+    /// Counts that datagrams have woken the shard.
+    pub(super) fn note_media_wakeup(&self) {
+        self.core.borrow_mut().router.stats_mut().media_wakeups += 1;
+    }
+
+    /// The Router is called because time has come.
+    pub(super) fn handle_timeout(&self) {
+        self.with(|router, now, out| {
+            if let Some(Deadline { at, reason }) = router.poll_deadline()
+                && at <= now
+            {
+                router.stats_mut().timer_wakeups[reason as usize] += 1;
+            }
+            router.handle_timeout(now, out);
+        });
+    }
+
+    /// Publishes how busy the shard's thread was since this was last asked.
+    pub(super) fn measure_busy_share(&self, busy: &mut BusyMeter) {
+        let share = busy.share();
+        self.core.borrow_mut().router.stats_mut().busy_permille = (1000.0 * share) as u64;
     }
 
     /// A copy of the counters.

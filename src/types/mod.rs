@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod drop;
+mod histogram;
 pub mod id;
 pub mod limit;
 pub mod path;
@@ -11,6 +12,7 @@ pub mod time;
 
 pub use codec::{Codec, Kind};
 pub use drop::DropReason;
+pub use histogram::Histogram;
 pub use id::{
     PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, SenderKey, ShardId, TransportId,
     TransportKey,

@@ -1,7 +1,12 @@
 //! What one shard counts: plain integers, no atomics; published by copying.
 
+use super::Reason;
 use super::drop::{DROP_REASONS, DropReason};
+use super::histogram::Histogram;
 use super::limit::TRAIN_MAX;
+
+/// Sizes of batches are counted by powers of two: 1, 2–3, 4–7, …, 32–63, 64.
+pub const BATCH_CLASSES: usize = 7;
 
 /// Counters of one shard since its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +15,8 @@ pub struct ShardStats {
     pub rx_datagrams: u64,
     /// Bytes of them.
     pub rx_bytes: u64,
+    /// Batches that they were received in, by how many each had ([`BATCH_CLASSES`]).
+    pub rx_batches: [u64; BATCH_CLASSES],
     /// Datagrams lost because a media socket's receive queue was full; the kernel counts them.
     pub rx_overflow: u64,
     /// How often the kernel had no buffer to receive into; what came waited in the socket's queue.
@@ -27,6 +34,17 @@ pub struct ShardStats {
     pub rtp_received: u64,
     /// RTP packets sealed for a client.
     pub rtp_forwarded: u64,
+    /// From the reading of the clock with which a turn began to the end of its last send, for each
+    /// packet that was forwarded in it.
+    pub forward_time: Histogram,
+    /// Turns: receive, route, forward, send.
+    pub turns: u64,
+    /// How often the shard was woken because datagrams came.
+    pub media_wakeups: u64,
+    /// How often it was woken because time had come, by what for.
+    pub timer_wakeups: [u64; Reason::ALL.len()],
+    /// Which share of the last second the shard's thread was running, in thousandths.
+    pub busy_permille: u64,
     /// Key frame requests sent to sources.
     pub key_frame_requests: u64,
     /// DTLS datagrams that were taken into account, steps of handshakes nearly all.
@@ -49,6 +67,7 @@ impl Default for ShardStats {
         Self {
             rx_datagrams: 0,
             rx_bytes: 0,
+            rx_batches: [0; BATCH_CLASSES],
             rx_overflow: 0,
             rx_ring_overruns: 0,
             tx_datagrams: 0,
@@ -57,6 +76,11 @@ impl Default for ShardStats {
             tx_padding_bytes: 0,
             rtp_received: 0,
             rtp_forwarded: 0,
+            forward_time: Histogram::default(),
+            turns: 0,
+            media_wakeups: 0,
+            timer_wakeups: [0; Reason::ALL.len()],
+            busy_permille: 0,
             key_frame_requests: 0,
             handshake_steps: 0,
             dtls_connected: 0,
@@ -70,6 +94,13 @@ impl Default for ShardStats {
 }
 
 impl ShardStats {
+    /// Counts a batch of so many datagrams; an empty one is none.
+    pub fn note_batch(&mut self, datagrams: usize) {
+        if let Some(class) = datagrams.checked_ilog2() {
+            self.rx_batches[(class as usize).min(BATCH_CLASSES - 1)] += 1;
+        }
+    }
+
     /// Datagrams that left in a train, several in one message to the kernel.
     pub fn tx_in_trains(&self) -> u64 {
         self.tx_datagrams - self.tx_trains[0]

@@ -59,6 +59,23 @@ pub enum Reason {
     KeyFrame,
 }
 
+impl Reason {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Reason; 5] =
+        [Reason::Dtls, Reason::DtlsRole, Reason::Consent, Reason::Rtcp, Reason::KeyFrame];
+
+    /// Stable name for statistics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Reason::Dtls => "dtls",
+            Reason::DtlsRole => "dtls_role",
+            Reason::Consent => "consent",
+            Reason::Rtcp => "rtcp",
+            Reason::KeyFrame => "key_frame",
+        }
+    }
+}
+
 /// When to call `handle_timeout` next, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline {

@@ -3,14 +3,17 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::time::Duration;
 
 use corinth::sfu::{CloseReason, Outbox};
 use corinth::types::limit::DATAGRAM_MAX;
-use corinth::types::{Path, PeerKey};
+use corinth::types::{Kind, Path, PeerKey};
 
-use crate::source::Picture;
-use crate::world::media::{AUDIO, SEND, VIDEO};
-use crate::world::{World, path_from};
+use crate::link::Plan;
+use crate::rtcp;
+use crate::source::{Picture, ntp};
+use crate::world::media::{AUDIO, RECEIVE, SEND, VIDEO};
+use crate::world::{Who, World, path_from};
 
 /// The system's allocator, counting for each thread: tests run side by side.
 struct Counting;
@@ -118,6 +121,103 @@ fn a_packet_is_forwarded_to_everybody_without_an_allocation() {
     });
     assert_eq!(sink.datagrams - before, 3 * 3800, "each packet, to three viewers");
     assert_eq!(allocations, 0);
+}
+
+/// 250 viewers of an audio and a video source: 500 Senders. For a minute of virtual time, with
+/// reports, consent checks and requests for key frames as in life (only the packets are fewer, three
+/// frames of two packets and ten of audio a second, for a debug build has to seal them all).
+#[test]
+fn a_minute_of_a_webinar_allocates_nothing_on_the_way_of_its_packets() {
+    const VIEWERS: usize = 250;
+    let mut world = World::new(3);
+    let speaker = world.member("room", "speaker");
+    world.open(speaker, SEND, &Plan::SEND);
+    world.send(speaker, AUDIO, Kind::Audio, SEND);
+    world.send(speaker, VIDEO, Kind::Video, SEND);
+    let viewers: Vec<_> = (0..VIEWERS)
+        .map(|i| {
+            let viewer = world.member("room", &format!("viewer{i}"));
+            world.open(viewer, RECEIVE, &Plan::RECEIVE);
+            world.watch_all(viewer, RECEIVE);
+            viewer
+        })
+        .collect();
+    world.settle();
+    let mut minute = Minute { world, sink: Sink::new(), on_the_way: 0, beside: 0 };
+    // Warm: each kind of thing has happened once.
+    (0..20).for_each(|tick| minute.tick(tick, speaker, &viewers));
+    (minute.on_the_way, minute.beside) = (0, 0);
+    let before = minute.world.router.stats().clone();
+    (20..620).for_each(|tick| minute.tick(tick, speaker, &viewers));
+    let stats = minute.world.router.stats();
+    let forwarded = stats.rtp_forwarded - before.rtp_forwarded;
+    assert_eq!(forwarded, (60 * VIEWERS * (10 + 3 * 2)) as u64, "everything, to everybody");
+    assert!(minute.sink.datagrams > forwarded + (60 + 60 / 5) * VIEWERS as u64, "and the rest");
+    assert_eq!(minute.on_the_way, 0);
+    // A transport's reports, once a second, take a list; checks and requests take nothing.
+    assert!(minute.beside <= 62 * (VIEWERS as u64 + 3), "{}", minute.beside);
+}
+
+/// A call as it goes on, and how often the Router allocated.
+struct Minute {
+    world: World,
+    sink: Sink,
+    /// For media.
+    on_the_way: u64,
+    /// For checks, reports and requests, and because time had come.
+    beside: u64,
+}
+
+impl Minute {
+    /// A tenth of a second.
+    fn tick(&mut self, tick: u64, speaker: Who, viewers: &[Who]) {
+        self.world.now = self.world.now + Duration::from_millis(100);
+        let now = self.world.now;
+        self.packet(speaker, AUDIO, Picture::Key);
+        if tick % 10 < 3 {
+            self.packet(speaker, VIDEO, Picture::Key);
+            self.packet(speaker, VIDEO, Picture::Delta);
+        }
+        if tick.is_multiple_of(10) {
+            for receiver in [AUDIO, VIDEO] {
+                let source = self.world.source(speaker, receiver);
+                let report = rtcp::sender_report(source.ssrc, ntp(now), source.timestamp(now));
+                self.world.link(speaker, SEND).send_rtcp(&report);
+            }
+            let viewer = viewers[tick as usize % viewers.len()];
+            let sender = *self.world[viewer].watched.keys().next().expect("it watches");
+            let ssrc = self.world.ssrc_of(viewer, sender);
+            self.world.link(viewer, RECEIVE).send_rtcp(&rtcp::pli(1, ssrc));
+        }
+        let datagrams = self.world.clients_say();
+        let Self { world, sink, .. } = self;
+        self.beside += allocations_in(|| {
+            for (path, mut datagram) in datagrams {
+                world.router.handle_datagram(now, path, &mut datagram, sink);
+                // Freeing what was received is not the Router's.
+                std::mem::forget(datagram);
+            }
+            world.router.forward(now, sink);
+            while world.router.poll_deadline().is_some_and(|deadline| deadline.at <= now) {
+                world.router.handle_timeout(now, sink);
+            }
+        });
+    }
+
+    fn packet(&mut self, who: Who, receiver: u32, picture: Picture) {
+        let Self { world, sink, .. } = self;
+        let now = world.now;
+        let source = world.source(who, receiver);
+        let ssrc = source.ssrc;
+        let (seq, header_len, packet) = source.packet(now, picture);
+        let link = world.link(who, SEND);
+        let mut sealed = link.seal_rtp(ssrc, seq, header_len, &packet).expect("it has keys");
+        let path = path_from(link.address);
+        self.on_the_way += allocations_in(|| {
+            world.router.handle_datagram(now, path, &mut sealed, sink);
+            world.router.forward(now, sink);
+        });
+    }
 }
 
 #[test]

@@ -181,6 +181,19 @@ impl World {
         self.flush();
     }
 
+    /// What clients send by themselves, now that time has gone by: checks and what was asked of
+    /// them.
+    pub(crate) fn clients_say(&mut self) -> Vec<(Path, Vec<u8>)> {
+        let links = self.clients.iter_mut().flat_map(|client| &mut client.links);
+        let said = links.flat_map(|link| {
+            if link.deadline().is_some_and(|at| at <= self.now) {
+                link.handle_timeout(self.now);
+            }
+            link.drain()
+        });
+        said.map(|(from, datagram)| (path_from(from), datagram)).collect()
+    }
+
     /// A datagram reaches the Router.
     pub(crate) fn datagram(&mut self, path: Path, bytes: &mut [u8]) {
         self.router.handle_datagram(self.now, path, bytes, &mut self.out);

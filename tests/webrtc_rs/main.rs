@@ -3,6 +3,7 @@
 
 mod announce;
 mod call;
+mod counters;
 mod dtls;
 mod forward;
 mod hostile;

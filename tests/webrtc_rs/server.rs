@@ -61,10 +61,15 @@ impl Server {
 
     /// What each shard has counted as `name`.
     pub(crate) async fn by_shard(&self, name: &str) -> anyhow::Result<Vec<u64>> {
-        let stats = self.get("/stats").await?;
-        let shards = stats["shards"].as_array().context("no shards")?;
+        let shards = self.shards().await?;
         let count = |shard: &Value| shard[name].as_u64().with_context(|| format!("no {name}"));
         shards.iter().map(count).collect()
+    }
+
+    /// All that each shard has counted.
+    pub(crate) async fn shards(&self) -> anyhow::Result<Vec<Value>> {
+        let stats = self.get("/stats").await?;
+        stats["shards"].as_array().cloned().context("no shards")
     }
 
     /// What all shards together have dropped for `reason`; a reason that never occurred is not
@@ -74,8 +79,7 @@ impl Server {
     }
 
     async fn sum(&self, of: impl Fn(&Value) -> anyhow::Result<u64>) -> anyhow::Result<u64> {
-        let stats = self.get("/stats").await?;
-        stats["shards"].as_array().context("no shards")?.iter().map(of).sum()
+        self.shards().await?.iter().map(of).sum()
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
