@@ -58,6 +58,7 @@ tools() {
   local missing=() version
   command -v cargo >/dev/null || die "no cargo: see https://rustup.rs (1.95 or newer)"
   command -v cc >/dev/null || missing+=(gcc libc6-dev)
+  [ "$(uname -m)" != x86_64 ] || command -v valgrind >/dev/null || missing+=(valgrind libc6-dbg)
   command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
   if [ "$browsers" = yes ]; then
     [ -x "$chromium" ] || missing+=(chromium)
@@ -122,6 +123,8 @@ place
 section 'build' cargo test --workspace --locked --no-run || exit 1
 section 'npm packages' npm_ci || exit 1
 section 'cargo test' cargo test --workspace --locked
+section 'the same over a ring' env CORINTH_IO=ring cargo test --locked --test webrtc_rs --test shards
+section 'instructions a packet' scripts/icount.sh
 section 'web client' web_tests
 section 'protocol, by protoo-client' node_tests protoo
 [ "$browsers" = no ] || section 'calls, by browsers' node_tests calls
