@@ -6,7 +6,8 @@
 #
 #   --record   writes the file anew: when the growth is meant, or when there is less to do now
 #
-# valgrind shows every program the same processor, so the numbers do not depend on the machine's;
+# valgrind shows every program the same processor (of those that have AVX2), so the numbers do not
+# depend on the machine's;
 # they do depend on the compiler, which the file names.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -79,24 +79,22 @@ fn main() -> anyhow::Result<()> {
     if std::env::var_os(veth::INSIDE).is_some() && options.beyond.is_none() {
         return veth::inside();
     }
+    let seconds = options.seconds.unwrap_or(if options.quick { 1.5 } else { 4.0 });
+    let length = Duration::from_secs_f64(seconds);
+    if let (Some(url), Some(rate)) = (&options.joiner, options.joins) {
+        return joins::storm(url, rate, length);
+    }
     let cores = host::Cores::of_this_process()?;
     host::pin(cores.generator)?;
     let plan = Plan {
-        length: Duration::from_secs_f64(options.seconds.unwrap_or(if options.quick {
-            1.5
-        } else {
-            4.0
-        })),
+        length,
         rounds: options.rounds.max(1),
         server_args: options.server_args.split_whitespace().map(str::to_owned).collect(),
         cores,
         beyond: options.beyond,
     };
     if let Some(rate) = options.joins {
-        return match &options.joiner {
-            Some(url) => joins::storm(url, rate, plan.length),
-            None => joins::measure(&plan, rate),
-        };
+        return joins::measure(&plan, rate);
     }
     if options.ramp {
         return case::ramp(&plan);
