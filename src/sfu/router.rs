@@ -36,9 +36,9 @@ use crate::wire::stun::{self, BindingRequest, IceRole};
 /// How often a transport's reports go out. RFC 3550 §6.2 would allow much less for small sessions;
 /// browsers send about this often, and a viewer's lips are in sync after the first one.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// Reports go out at multiples of this: a shard's transports share 40 wake-ups a second for them,
+/// Reports go out at multiples of this: a shard's transports share 20 wake-ups a second for them,
 /// where each would have one of its own.
-const REPORT_STEP: Duration = Duration::from_millis(25);
+const REPORT_STEP: Duration = Duration::from_millis(50);
 const _: () = assert!(REPORT_INTERVAL.as_micros().is_multiple_of(REPORT_STEP.as_micros()));
 /// RFC 8445 §7.3.1.1.
 const ROLE_CONFLICT: u16 = 487;
