@@ -48,7 +48,7 @@ use sim::{client, knowledge, link, netem, record, rtcp, source, stun, world};
 const PACKET: usize = 1200;
 
 /// What a shard's arena has room for.
-const SLOTS: usize = 512 * 1024 / DATAGRAM_MAX;
+const SLOTS: usize = 64;
 
 /// An outbox like a shard's, in that each datagram has a slot of its own for a while.
 struct Sink {
