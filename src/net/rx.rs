@@ -55,8 +55,8 @@ impl Rx {
         Self { sockets, backend: Backend::Ring(rx) }
     }
 
-    /// What to wait for: each tells when [`Rx::recv`] of its index is worth a call. One a socket, or
-    /// one for all of them. Within an executor only.
+    /// What to wait for: each tells when [`Rx::recv`] of its index is worth a call. One a socket,
+    /// or one for all of them. Within an executor only.
     pub fn watches(&self) -> io::Result<Vec<Watch>> {
         match &self.backend {
             Backend::Mmsg(..) => self.sockets.iter().map(Watch::socket).collect(),

@@ -35,7 +35,8 @@ impl Watch {
     }
 
     /// Returns when something waits. For a socket, glommio's first peek after a success is a plain
-    /// system call that never yields when something does: whoever loops over this yields by himself.
+    /// system call that never yields when something does: whoever loops over this yields by
+    /// himself.
     pub async fn ready(&self) -> io::Result<()> {
         let ended = match &self.0 {
             Watched::Socket(socket) => socket.peek_from(&mut [0]).await.map(drop),

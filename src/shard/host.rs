@@ -19,8 +19,8 @@ const MEMLOCK_MIN: u64 = 512 * 1024;
 const DESCRIPTORS_WISHED: u64 = 4096;
 
 /// Descriptors of a shard: three rings, two event counters, its listener, its ends of two socket
-/// pairs, a ring for media with an event counter and a second descriptor of that; and of each of its
-/// media sockets, which glommio watches by a second one.
+/// pairs, a ring for media with an event counter and a second descriptor of that; and of each of
+/// its media sockets, which glommio watches by a second one.
 const DESCRIPTORS_PER_SHARD: u64 = 11;
 const DESCRIPTORS_PER_SOCKET: u64 = 2;
 

@@ -12,8 +12,9 @@
 //!
 //! The kernel works for this ring only while this thread is inside of `enter` (`DEFER_TASKRUN`,
 //! Linux 6.1): nothing interrupts a turn, and completions show only after an `enter` that asks for
-//! events. Work that came in meanwhile shows as `TASKRUN`, and by the eventfd while it is not muted:
-//! so whoever wants to sleep unmutes first, then looks again (`ready_to_sleep`), then sleeps.
+//! events. Work that came in meanwhile shows as `TASKRUN`, and by the eventfd while it is not
+//! muted: so whoever wants to sleep unmutes first, then looks again (`ready_to_sleep`), then
+//! sleeps.
 #![expect(unsafe_code, reason = "the ring's operations take pointers")]
 
 use std::collections::VecDeque;
@@ -55,8 +56,8 @@ pub(in crate::net) struct Ring {
     /// Shared with whoever reads what is lent. Given back last (see `drop`).
     pool: Rc<Pool>,
     tail: u16,
-    /// Says how the head of each received datagram is laid out. The kernel reads it when a socket is
-    /// armed.
+    /// Says how the head of each received datagram is laid out. The kernel reads it when a socket
+    /// is armed.
     layout: Box<libc::msghdr>,
     messages: Box<[Message]>,
     received: VecDeque<RxCompletion>,
@@ -110,8 +111,8 @@ impl Ring {
         let eventfd = unsafe { OwnedFd::from_raw_fd(eventfd) };
         uring.submitter().register_eventfd(eventfd.as_raw_fd())?;
         let pool = Rc::new(Pool::new());
-        // SAFETY: the entries begin a page, there are `BUFFERS` of them, and they are not freed before
-        // the kernel has given them up (`drop`).
+        // SAFETY: the entries begin a page, there are `BUFFERS` of them, and they are not freed
+        // before the kernel has given them up (`drop`).
         let registered = unsafe {
             uring.submitter().register_buf_ring_with_flags(pool.address(), BUFFERS, GROUP, 0)
         };
@@ -167,8 +168,8 @@ impl Ring {
     /// on, and nothing has come before. Otherwise it is muted again.
     pub(in crate::net) fn ready_to_sleep(&mut self) -> bool {
         self.mute(false);
-        // The kernel sets TASKRUN, then looks whether it may signal; here it is the other way round,
-        // so one of the two sees the other.
+        // The kernel sets TASKRUN, then looks whether it may signal; here it is the other way
+        // round, so one of the two sees the other.
         fence(Ordering::SeqCst);
         if self.may_have_work() {
             self.enter(0);
@@ -229,8 +230,8 @@ impl Ring {
         self.pool.provide(lent, &mut self.tail);
     }
 
-    /// Hands `trains`, at most [`BATCH`], to the kernel, and writes what became of each; returns how
-    /// many that are, all of them. None waits; what is refused takes no other with it.
+    /// Hands `trains`, at most [`BATCH`], to the kernel, and writes what became of each; returns
+    /// how many that are, all of them. None waits; what is refused takes no other with it.
     pub(in crate::net) fn send(
         &mut self,
         socket: usize,
@@ -245,9 +246,9 @@ impl Ring {
                 .flags(libc::MSG_DONTWAIT as u32)
                 .build()
                 .user_data(SEND | i as u64);
-            // SAFETY: the header describes itself, `messages` and the train's bytes; all of them are
-            // borrowed or owned until this function returns, and it does so only when the kernel has
-            // completed each entry.
+            // SAFETY: the header describes itself, `messages` and the train's bytes; all of them
+            // are borrowed or owned until this function returns, and it does so only when the
+            // kernel has completed each entry.
             unsafe { self.push(&entry) };
         }
         let mut left = given;
