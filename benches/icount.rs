@@ -1,6 +1,6 @@
-//! Instructions that the Router executes for each packet it forwards, counted by callgrind: the same
-//! on a busy machine as on an idle one, so that CI can hold them. `scripts/icount.sh` runs this
-//! under valgrind, once a case, and compares with `benches/icount.txt`.
+//! Instructions that the Router executes for each packet it forwards, counted by callgrind: the
+//! same on a busy machine as on an idle one, so that CI can hold them. `scripts/icount.sh` runs
+//! this under valgrind, once a case, and compares with `benches/icount.txt`.
 //!
 //! Without arguments it lists its cases. With one it sets up a call of the simulator's clients and
 //! plays it through [`measured`], which is all that is counted: routing, opening, rewriting,

@@ -1,7 +1,7 @@
 //! What sending in batches and trains saves: 64 datagrams of 1200 bytes, by one `sendto` each to 64
 //! destinations, and by `Tx::flush` to 64 destinations one each, to 32 two each, and so on, in both
-//! ways that it knows. And what receiving trains in one piece would save. All in one run, because on
-//! a shared machine only the ratio means something.
+//! ways that it knows. And what receiving trains in one piece would save. All in one run, because
+//! on a shared machine only the ratio means something.
 //!
 //! The destinations are loopback sockets, emptied between rounds outside of the measurement, so
 //! that every datagram is really delivered; loopback does that on the sender's time.
@@ -105,8 +105,8 @@ fn flush(group: &mut BenchmarkGroup<'_, WallTime>, kind: IoKind, destinations: &
 }
 
 /// What receiving 64 datagrams costs that came as trains of so many from each sender: cut into
-/// datagrams by the kernel and received by one `recvmmsg`, or (`UDP_GRO`) each train in one piece, to
-/// be cut by the receiver. A single datagram shows what the option costs where it cannot help.
+/// datagrams by the kernel and received by one `recvmmsg`, or (`UDP_GRO`) each train in one piece,
+/// to be cut by the receiver. A single datagram shows what the option costs where it cannot help.
 fn udp_receive(c: &mut Criterion) {
     let mut group = c.benchmark_group("udp_receive");
     group.throughput(Throughput::Elements(DESTINATIONS as u64));

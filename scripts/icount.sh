@@ -29,7 +29,10 @@ count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null \
     --toggle-collect='icount::measured' "$binary" "$1" 2>&1) || { echo "$log" >&2; return 1; }
   collected=$(sed -n 's/.*Collected *: *\([0-9]*\).*/\1/p' <<<"$log")
-  [ "${collected:-0}" -gt 0 ] || { printf 'icount: nothing was counted\n%s\n' "$log" >&2; return 1; }
+  if [ "${collected:-0}" = 0 ]; then
+    printf 'icount: nothing was counted\n%s\n' "$log" >&2
+    return 1
+  fi
   awk -v n="$collected" -v p="$2" 'BEGIN { printf "%.1f", n / p }'
 }
 
@@ -59,6 +62,6 @@ grep -v '^#' "$new" | awk -v tolerance="$tolerance" '
     if (change > tolerance) failed = 1
   }
   END { exit failed }' "$record" - || {
-  echo 'icount: the forward path costs more than recorded; if that is meant: scripts/icount.sh --record'
+  echo 'icount: a packet costs more than recorded; if that is meant: scripts/icount.sh --record'
   exit 1
 }

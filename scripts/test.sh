@@ -123,7 +123,8 @@ place
 section 'build' cargo test --workspace --locked --no-run || exit 1
 section 'npm packages' npm_ci || exit 1
 section 'cargo test' cargo test --workspace --locked
-section 'the same over a ring' env CORINTH_IO=ring cargo test --locked --test webrtc_rs --test shards
+section 'the same over a ring' \
+  env CORINTH_IO=ring cargo test --locked --test webrtc_rs --test shards
 section 'instructions a packet' scripts/icount.sh
 section 'web client' web_tests
 section 'protocol, by protoo-client' node_tests protoo

@@ -2,8 +2,8 @@
 //! schedule and viewers that read, all on one thread without a runtime.
 //!
 //! Some viewers are *probes*: the kernel stamps what they receive, and the number that the source
-//! wrote into a payload tells when it was sent. Datagrams of one probe that bear the same stamp came
-//! in one train.
+//! wrote into a payload tells when it was sent. Datagrams of one probe that bear the same stamp
+//! came in one train.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, IoSliceMut};

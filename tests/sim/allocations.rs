@@ -124,8 +124,8 @@ fn a_packet_is_forwarded_to_everybody_without_an_allocation() {
 }
 
 /// 250 viewers of an audio and a video source: 500 Senders. For a minute of virtual time, with
-/// reports, consent checks and requests for key frames as in life (only the packets are fewer, three
-/// frames of two packets and ten of audio a second, for a debug build has to seal them all).
+/// reports, consent checks and requests for key frames as in life; only the packets are fewer:
+/// three frames of two packets and ten of audio a second, as a debug build has to seal them all.
 #[test]
 fn a_minute_of_a_webinar_allocates_nothing_on_the_way_of_its_packets() {
     const VIEWERS: usize = 250;
