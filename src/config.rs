@@ -29,7 +29,7 @@ pub struct Config {
     /// How datagrams get into the kernel and out of it. The ring costs each shard 900 KB and two
     /// descriptors.
     pub io: IoKind,
-    /// Pad video packets to equal lengths ([``--even-trains``]).
+    /// Pad video packets to equal lengths (`RouterConfig::even_trains`).
     pub even_trains: bool,
     /// Between pings on a WebSocket.
     pub ping_interval: Duration,
