@@ -5,6 +5,7 @@ mod announce;
 mod call;
 mod counters;
 mod dtls;
+mod flood;
 mod forward;
 mod hostile;
 mod ipv6;
