@@ -77,12 +77,15 @@ fn help_names_every_option() {
         "--media-address",
         "--announce",
         "--shards",
+        "--io",
+        "--even-trains",
         "--ping-interval",
         "--log",
     ] {
         assert!(help.contains(option), "{option} is missing");
     }
-    assert_eq!(help.matches("[default: ").count(), 6, "all but --announce have one:\n{help}");
+    let defaults = help.matches("[default: ").count();
+    assert_eq!(defaults, 7, "all but --announce and --even-trains have one:\n{help}");
     assert!(help.lines().all(|line| line.len() <= 110), "too wide:\n{help}");
 }
 

@@ -5,7 +5,6 @@ mod announce;
 mod call;
 mod counters;
 mod dtls;
-mod flood;
 mod forward;
 mod hostile;
 mod ipv6;

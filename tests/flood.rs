@@ -1,5 +1,13 @@
 //! Clients that send as fast as they can, on paths that are theirs: other rooms and signaling go
 //! on.
+//!
+//! A program of its own: nothing that runs in real time should run beside it.
+#![allow(dead_code, reason = "it uses a part of what those modules offer")]
+
+#[path = "webrtc_rs/call.rs"]
+mod call;
+#[path = "webrtc_rs/server.rs"]
+mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
