@@ -1,20 +1,37 @@
-//! The client's side of a call, on webrtc-rs's crates: an implementation that is not corinth's, so
-//! that each test or load run with it is an interop run as well. Shares no code with the server.
+//! Capacity planning for SFUs, in the client's role, on webrtc-rs's crates: an implementation that
+//! is not corinth's, so that each test or load run with it is an interop run as well. Shares no code
+//! with the server.
 //!
-//! From the outside in:
+//! A client, from the outside in:
 //! - [`peer`]: a peer of a room: what it sends, what it is sent.
 //! - [`signaling`]: protoo requests and notifications over a WebSocket.
 //! - [`transport`]: one ICE + DTLS-SRTP association, made of [`ice`], [`dtls`] and [`srtp`].
 //! - [`trace`]: what browsers really send, to be played again.
 //! - [`relay`]: a bad network to put between a client and the server.
 //!
-//! Everything runs on the caller's tokio runtime. What is dropped stops: a dropped
+//! The suite:
+//! - [`scenario`]: who is in which rooms and sends what; profiles.
+//! - [`sfu`]: servers: how to start one, sign in, send, receive.
+//! - [`measures`]: what a run measured, as data.
+//! - [`report`]: the same for people.
+//!
+//! Everything of the client runs on the caller's tokio runtime. What is dropped stops: a dropped
 //! [`transport::Transport`] ends its tasks, a dropped [`signaling::Signaling`] its connection.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "no shard: programs that read clocks and have threads that talk"
+)]
 
 pub mod dtls;
 pub mod ice;
+pub mod measures;
 pub mod peer;
 pub mod relay;
+pub mod report;
+pub mod scenario;
+pub mod sfu;
 pub mod signaling;
 pub mod srtp;
 pub mod trace;

@@ -1,0 +1,3 @@
+//! `corinth-perf`: the program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Reports of a run: a table for a terminal, JSON, and one HTML page.
