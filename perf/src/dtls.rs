@@ -15,7 +15,6 @@ use webrtc_dtls::conn::DTLSConn;
 use webrtc_dtls::crypto::Certificate;
 use webrtc_util_dtls::{Conn, KeyingMaterialExporter};
 
-use crate::ice::Agent;
 use crate::srtp::{self, Opener, Profile, Sealer};
 
 /// First retransmission of a flight: above the round trip of any path that tests make.
@@ -87,18 +86,25 @@ pub struct Association {
     conn: DTLSConn,
 }
 
+/// Where records leave by.
+#[async_trait]
+pub trait RecordSink: Send + Sync {
+    /// Sends one datagram of records. A network that takes none loses it.
+    async fn send(&self, records: &[u8]);
+}
+
 impl Handshake {
-    /// Runs the handshake over `agent`, reading from `records`.
+    /// Runs the handshake over `sink`, reading from `records`.
     ///
     /// # Errors
     /// The handshake fails, the other side chose no profile, or its certificate is another.
     pub async fn run(
         self,
-        agent: Arc<Agent>,
+        sink: Arc<dyn RecordSink>,
         records: mpsc::Receiver<Bytes>,
     ) -> anyhow::Result<(Association, Sealer, Opener)> {
         let is_client = self.role == Role::Client;
-        let wire = Arc::new(Wire { agent, records: Mutex::new(records) });
+        let wire = Arc::new(Wire { sink, records: Mutex::new(records) });
         let conn = DTLSConn::new(wire, self.config(), is_client, None).await?;
         ensure!(
             conn.selected_srtpprotection_profile() == self.profile.for_dtls(),
@@ -146,7 +152,7 @@ impl Association {
 
 /// The datagrams as webrtc-dtls wants to see them.
 struct Wire {
-    agent: Arc<Agent>,
+    sink: Arc<dyn RecordSink>,
     records: Mutex<mpsc::Receiver<Bytes>>,
 }
 
@@ -177,7 +183,7 @@ impl Conn for Wire {
     }
 
     async fn send(&self, record: &[u8]) -> WireResult<usize> {
-        self.agent.send(record).await;
+        self.sink.send(record).await;
         Ok(record.len())
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use async_trait::async_trait;
 use bytes::Bytes;
 use rand::Rng;
 use rand::distr::Alphanumeric;
@@ -25,14 +26,16 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, interval_at, timeout};
 
+use crate::dtls::RecordSink;
+
 /// Between checks until the first is answered.
-const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Between checks afterwards: keeps the server's consent fresh (RFC 7675 §5.1).
 const CONSENT_INTERVAL: Duration = Duration::from_secs(4);
 
 /// When a path that never answers is given up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Checks whose answer may still come; with [`CHECK_INTERVAL`] those of the last 1.6 s.
 const OUTSTANDING_MAX: usize = 32;
@@ -166,6 +169,13 @@ impl Agent {
     }
 }
 
+#[async_trait]
+impl RecordSink for Agent {
+    async fn send(&self, records: &[u8]) {
+        Agent::send(self, records).await;
+    }
+}
+
 /// A socket that talks to `remote` alone, on a port and address that the system chooses.
 async fn bind(remote: SocketAddr) -> anyhow::Result<Arc<UdpSocket>> {
     let any: SocketAddr = match remote {
@@ -179,7 +189,7 @@ async fn bind(remote: SocketAddr) -> anyhow::Result<Arc<UdpSocket>> {
 
 /// What every check of an agent says.
 #[derive(Debug)]
-struct Credentials {
+pub(crate) struct Credentials {
     remote: Remote,
     username: String,
     tie_breaker: u64,
@@ -187,8 +197,11 @@ struct Credentials {
 
 impl Credentials {
     fn new(remote: Remote) -> Self {
-        let local: String =
-            rand::rng().sample_iter(&Alphanumeric).take(8).map(char::from).collect();
+        Self::with_local(remote, &fragment(8))
+    }
+
+    /// For a side that has told its own username fragment.
+    pub(crate) fn with_local(remote: Remote, local: &str) -> Self {
         // RFC 8445 §7.2.2: the fragment of the side that is asked comes first.
         let username = format!("{}:{local}", remote.ufrag);
         Self { remote, username, tie_breaker: rand::random() }
@@ -198,7 +211,8 @@ impl Credentials {
         MessageIntegrity::new_short_term_integrity(self.remote.password.clone())
     }
 
-    fn check(&self) -> Result<Message, stun::Error> {
+    /// A check that nominates its path.
+    pub(crate) fn check(&self) -> Result<Message, stun::Error> {
         let raw = |typ, value: &[u8]| {
             Box::new(RawAttribute { typ, length: value.len() as u16, value: value.to_vec() })
         };
@@ -217,7 +231,11 @@ impl Credentials {
     }
 
     /// Judges an answer to the check `id`: `None` if it is none or is not authentic.
-    fn answer(&self, datagram: &[u8], outstanding: &VecDeque<TransactionId>) -> Option<Answer> {
+    pub(crate) fn answer(
+        &self,
+        datagram: &[u8],
+        outstanding: &VecDeque<TransactionId>,
+    ) -> Option<Answer> {
         let mut message = Message::new();
         message.unmarshal_binary(datagram).ok()?;
         if !outstanding.contains(&message.transaction_id) {
@@ -234,7 +252,13 @@ impl Credentials {
     }
 }
 
-type Answer = anyhow::Result<()>;
+pub(crate) type Answer = anyhow::Result<()>;
+
+/// Random characters for a username fragment (RFC 8445 §5.3: 4 or more) or a password (22 or
+/// more).
+pub(crate) fn fragment(len: usize) -> String {
+    rand::rng().sample_iter(&Alphanumeric).take(len).map(char::from).collect()
+}
 
 /// One local port's task: checks, judges the answers, sorts the rest.
 struct Path {

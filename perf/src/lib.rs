@@ -10,9 +10,17 @@
 //! - [`relay`]: a bad network to put between a client and the server.
 //!
 //! The suite:
+//! - [`cli`], [`commands`]: what can be asked for, and what happens then.
 //! - [`scenario`]: who is in which rooms and sends what; profiles.
+//! - [`rig`]: a server under load, one step after the other.
+//! - [`engine`]: the media of thousands of peers, a thread a core.
+//! - [`load`]: who joins, connects, comes and goes.
 //! - [`sfu`]: servers: how to start one, sign in, send, receive.
+//! - [`step`], [`meter`]: from counts to figures.
 //! - [`measures`]: what a run measured, as data.
+//! - [`findings`]: what of it is wrong, in words.
+//! - [`selfcheck`]: what the generator can do alone.
+//! - [`capture`]: more traces.
 //! - [`report`]: the same for people.
 //!
 //! Everything of the client runs on the caller's tokio runtime. What is dropped stops: a dropped
@@ -24,16 +32,29 @@
     reason = "no shard: programs that read clocks and have threads that talk"
 )]
 
+pub mod binary;
+pub mod capture;
+pub mod cli;
+pub mod commands;
 pub mod dtls;
+pub mod engine;
+pub mod findings;
+pub mod host;
 pub mod ice;
+pub mod load;
 pub mod measures;
+pub mod meter;
 pub mod peer;
+pub mod progress;
 pub mod relay;
 pub mod report;
+pub mod rig;
 pub mod scenario;
+pub mod selfcheck;
 pub mod sfu;
 pub mod signaling;
 pub mod srtp;
+pub mod step;
 pub mod trace;
 pub mod transport;
 

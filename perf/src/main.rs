@@ -1,3 +1,7 @@
-//! `corinth-perf`: the program.
+//! `corinth-perf`: what does this machine carry? See `cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    corinth_perf::cli::run()
+}

@@ -68,6 +68,8 @@ pub struct Source {
     pub extensions: Vec<(u8, &'static str)>,
     /// RTCP's name for the peer.
     pub cname: String,
+    /// The codec's parameters (`fmtp`).
+    pub parameters: Value,
 }
 
 impl Source {
@@ -84,6 +86,7 @@ impl Source {
             mid: None,
             extensions: Vec::new(),
             cname: "corinth-perf".into(),
+            parameters: json!({}),
         }
     }
 
@@ -110,7 +113,7 @@ impl Source {
             "clockRate": self.clock_rate,
             "payloadType": self.payload_type,
             "rtcpFeedback": feedback,
-            "parameters": {},
+            "parameters": self.parameters,
         });
         if self.codec == "opus" {
             codec["channels"] = 2.into();

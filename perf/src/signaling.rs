@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -21,6 +22,9 @@ const COMMANDS_MAX: usize = 64;
 /// Notifications that nobody has read yet; beyond that the connection's reading waits, and the
 /// server sees a slow reader.
 const NOTIFICATIONS_MAX: usize = 1024;
+
+/// Bytes that are read at a time.
+const READ_BUFFER: usize = 4096;
 
 /// When a response is taken to be missing.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,18 +98,7 @@ impl Signaling {
         room: &str,
         peer: &str,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Notification>)> {
-        let Some(authority) = url.strip_prefix("http://") else {
-            bail!("{url} does not start with http://");
-        };
-        let authority = authority.trim_end_matches('/');
-        let (room, peer) = (percent_encoded(room), percent_encoded(peer));
-        let mut request =
-            format!("ws://{authority}/ws?roomId={room}&peerName={peer}").into_client_request()?;
-        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("protoo"));
-        let (socket, _) = tokio_tungstenite::connect_async(request)
-            .await
-            .with_context(|| format!("cannot connect to {url}"))?;
-
+        let socket = open(url, room, peer).await?;
         let (commands, command_rx) = mpsc::channel(COMMANDS_MAX);
         let (notification_tx, notifications) = mpsc::channel(NOTIFICATIONS_MAX);
         let (closed_tx, closed) = watch::channel(None);
@@ -120,6 +113,22 @@ impl Signaling {
             closed_tx.send_replace(Some(close));
         });
         Ok((Self { commands, closed }, notifications))
+    }
+
+    /// Connects and joins, and never reads again what the server says: a slow reader. The connection
+    /// ends when what is returned is dropped.
+    ///
+    /// # Errors
+    /// As [`Signaling::connect`].
+    pub async fn connect_unread(
+        url: &str,
+        room: &str,
+        peer: &str,
+    ) -> anyhow::Result<impl Send + use<>> {
+        let mut socket = open(url, room, peer).await?;
+        let join = json!({"request": true, "id": 1, "method": "join", "data": {}});
+        socket.send(Message::Text(join.to_string().into())).await?;
+        Ok(socket)
     }
 
     /// Sends a request and waits for its response.
@@ -156,6 +165,23 @@ impl Signaling {
             Err(_) => lost(),
         }
     }
+}
+
+/// A WebSocket of `peer` in `room` at `url`.
+async fn open(url: &str, room: &str, peer: &str) -> anyhow::Result<Socket> {
+    let Some(authority) = url.strip_prefix("http://") else {
+        bail!("{url} does not start with http://");
+    };
+    let authority = authority.trim_end_matches('/');
+    let (room, peer) = (percent_encoded(room), percent_encoded(peer));
+    let mut request =
+        format!("ws://{authority}/ws?roomId={room}&peerName={peer}").into_client_request()?;
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("protoo"));
+    // A peer of thousands has little to say at a time.
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
+    let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
+    let (socket, _) = connected.await.with_context(|| format!("cannot connect to {url}"))?;
+    Ok(socket)
 }
 
 fn lost() -> Close {

@@ -10,12 +10,12 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, timeout};
 use webrtc_util::marshal::{Marshal, Unmarshal};
 
-use crate::dtls::{Association, Handshake, Identity, Role};
+use crate::dtls::{Association, Handshake, Identity, RecordSink, Role};
 use crate::ice::{Agent, Datagram, Remote};
 use crate::srtp::{Opener, Profile, Sealer};
 
 /// When a handshake is given up.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Any RTCP packet, as the rtcp crate hands them out.
 pub type RtcpPacket = Box<dyn rtcp::packet::Packet + Send + Sync>;
@@ -157,7 +157,7 @@ impl Transport {
             profile: config.profile,
             remote_fingerprint: offer.fingerprint,
         };
-        let handshake = handshake.run(Arc::clone(&agent), inbound.dtls);
+        let handshake = handshake.run(Arc::clone(&agent) as Arc<dyn RecordSink>, inbound.dtls);
         let (association, sealer, opener) =
             timeout(HANDSHAKE_TIMEOUT, handshake).await.context("DTLS takes too long")??;
         let receiving = Receiving { datagrams: inbound.media, opener, refused: 0 };

@@ -1,1 +1,23 @@
-//! Reports of a run: a table for a terminal, JSON, and one HTML page.
+//! Provisional.
+use crate::measures::Run;
+pub fn write_json<T: serde::Serialize>(value: &T, path: &std::path::Path) -> anyhow::Result<()> {
+    std::fs::write(path, serde_json::to_string_pretty(value)?)?;
+    Ok(())
+}
+pub mod table {
+    pub fn render(run: &super::Run) -> String {
+        let mut out = String::new();
+        for s in &run.steps {
+            let mut s2 = s.clone();
+            s2.latency_curve.clear();
+            out += &format!("{:#?}\n", s2);
+        }
+        out += &format!("{:#?} {:#?}", run.findings, run.self_check);
+        out
+    }
+}
+pub mod html {
+    pub fn render(_: &super::Run) -> String {
+        String::new()
+    }
+}

@@ -1,6 +1,7 @@
 //! corinth, by its protocol (docs/PROTOCOL.md): started on given cores, or at a URL.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,10 @@ const RX: u32 = 2;
 pub struct Corinth {
     url: String,
     info: ServerInfo,
-    process: Option<ServerProcess>,
+    /// Held for as long as it is to run.
+    _process: Option<ServerProcess>,
+    pid: Option<u32>,
+    via: Option<SocketAddr>,
 }
 
 impl Corinth {
@@ -58,15 +62,22 @@ impl Corinth {
             version: version(&launch).await,
             how: launch.command_line(),
         };
-        Ok(Self { url, info, process: Some(process) })
+        let pid = process.pid();
+        Ok(Self { url, info, _process: Some(process), pid, via: None })
     }
 
     /// One that runs at `url` (`http://HOST:PORT`) already. `pid` is its process if that is on this
     /// machine.
-    pub fn at(url: &str) -> Self {
+    pub fn at(url: &str, pid: Option<u32>) -> Self {
         let url = url.trim_end_matches('/').to_owned();
         let info = ServerInfo { sfu: "corinth".into(), version: String::new(), how: url.clone() };
-        Self { url, info, process: None }
+        Self { url, info, _process: None, pid, via: None }
+    }
+
+    /// Media goes to this address instead of the server's.
+    pub fn via(mut self, via: Option<SocketAddr>) -> Self {
+        self.via = via;
+        self
     }
 
     /// Where it serves.
@@ -106,7 +117,7 @@ impl Sfu for Corinth {
     }
 
     fn pid(&self) -> Option<u32> {
-        self.process.as_ref().and_then(ServerProcess::pid)
+        self.pid
     }
 
     async fn join(&self, room: &str, name: &str) -> anyhow::Result<Box<dyn Session>> {
@@ -120,7 +131,18 @@ impl Sfu for Corinth {
             }
         }
         tokio::spawn(follow(notifications, Arc::clone(&roster)));
-        Ok(Box::new(CorinthSession { signaling, roster, feedback: Feedback::default() }))
+        let via = self.via;
+        Ok(Box::new(CorinthSession {
+            via,
+            signaling,
+            roster,
+            feedback: Feedback::default(),
+            newest: None,
+        }))
+    }
+
+    async fn join_unread(&self, room: &str, name: &str) -> anyhow::Result<Box<dyn Send>> {
+        Ok(Box::new(Signaling::connect_unread(&self.url, room, name).await?))
     }
 
     async fn counters(&self) -> anyhow::Result<Option<Counters>> {
@@ -253,11 +275,14 @@ struct CorinthSession {
     roster: Arc<Roster>,
     /// Of the last Sender that was enabled.
     feedback: Feedback,
+    via: Option<SocketAddr>,
+    /// The transport that was made last, and what the server said of it.
+    newest: Option<(u32, Offer)>,
 }
 
 impl CorinthSession {
     async fn create_transport(
-        &self,
+        &mut self,
         id: u32,
         direction: &str,
         local: &LocalEnd,
@@ -270,7 +295,10 @@ impl CorinthSession {
             "dtlsParameters": {"role": "client", "fingerprints": [fingerprint]},
         });
         let response = self.signaling.request("createTransport", data).await?;
-        Ok(RemoteEnd { offer: Offer::parse(&response)?, role: Role::Client })
+        let mut offer = Offer::parse(&response)?;
+        offer.remote.address = self.via.unwrap_or(offer.remote.address);
+        self.newest = Some((id, offer.clone()));
+        Ok(RemoteEnd { offer, role: Role::Client })
     }
 }
 
@@ -314,7 +342,13 @@ impl Session for CorinthSession {
     }
 
     async fn restart(&mut self) -> anyhow::Result<Offer> {
-        bail!("not yet")
+        let (id, mut offer) = self.newest.clone().context("nothing is connected")?;
+        let response = self.signaling.request("restartTransport", json!({"id": id})).await?;
+        let ice = &response["iceParameters"];
+        let text = |name: &str| ice[name].as_str().map(str::to_owned).context("no new credentials");
+        offer.remote.ufrag = text("usernameFragment")?;
+        offer.remote.password = text("password")?;
+        Ok(offer)
     }
 
     async fn leave(self: Box<Self>) {

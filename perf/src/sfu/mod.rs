@@ -32,6 +32,15 @@ pub trait Sfu: Send + Sync {
     /// The server refuses or is not reached.
     async fn join(&self, room: &str, name: &str) -> anyhow::Result<Box<dyn Session>>;
 
+    /// Signs a peer in whose connection is held and never read from then on: a slow reader. It is
+    /// gone when what is returned is dropped.
+    ///
+    /// # Errors
+    /// The server refuses or is not reached, or this kind of server has no such test.
+    async fn join_unread(&self, room: &str, name: &str) -> anyhow::Result<Box<dyn Send>> {
+        anyhow::bail!("no slow reader for {} ({room}, {name})", self.info().sfu)
+    }
+
     /// Its counters since its start; `None` if it has none.
     ///
     /// # Errors

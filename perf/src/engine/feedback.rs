@@ -1,0 +1,241 @@
+//! RTCP that clients send, written with the rtcp crate: reports, requests for key frames and for
+//! lost packets, and transport-wide feedback as a browser gives it.
+
+use std::any::Any;
+
+use bytes::Bytes;
+use rtcp::packet::Packet;
+use rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
+use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::receiver_report::ReceiverReport;
+use rtcp::reception_report::ReceptionReport;
+use rtcp::sender_report::SenderReport;
+use rtcp::source_description::{
+    SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
+};
+use rtcp::transport_feedbacks::transport_layer_cc::{
+    PacketStatusChunk, RecvDelta, StatusChunkTypeTcc, StatusVectorChunk, SymbolSizeTypeTcc,
+    SymbolTypeTcc, TransportLayerCc,
+};
+use rtcp::transport_feedbacks::transport_layer_nack::{
+    TransportLayerNack, nack_pairs_from_sequence_numbers,
+};
+
+use super::source::SourceTx;
+use super::stream::StreamRx;
+
+/// Report blocks in one report (RFC 3550 §6.4.1: five bits).
+const BLOCKS_MAX: usize = 31;
+
+/// Seconds from 1900 to 1970 (RFC 3550 §4).
+const NTP_EPOCH: u64 = 2_208_988_800;
+
+/// Any RTCP packet.
+pub type AnyPacket = Box<dyn Packet + Send + Sync>;
+
+/// What an SFU asks of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// A key frame (PLI, FIR).
+    KeyFrame {
+        /// The source's stream.
+        ssrc: u32,
+    },
+    /// Packets once more (NACK).
+    Again {
+        /// The source's stream.
+        ssrc: u32,
+        /// Their sequence numbers.
+        numbers: Vec<u16>,
+    },
+}
+
+/// Reads what is asked in a compound packet that was opened. What does not parse asks nothing.
+pub fn asked(mut compound: &[u8]) -> Vec<Asked> {
+    let packets = rtcp::packet::unmarshal(&mut compound).unwrap_or_default();
+    let mut all = Vec::new();
+    for packet in &packets {
+        let any: &dyn Any = packet.as_any();
+        if let Some(pli) = any.downcast_ref::<PictureLossIndication>() {
+            all.push(Asked::KeyFrame { ssrc: pli.media_ssrc });
+        } else if let Some(fir) = any.downcast_ref::<FullIntraRequest>() {
+            all.extend(fir.fir.iter().map(|entry| Asked::KeyFrame { ssrc: entry.ssrc }));
+        } else if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {
+            let numbers = nack.nacks.iter().flat_map(|pair| pair.packet_list()).collect();
+            all.push(Asked::Again { ssrc: nack.media_ssrc, numbers });
+        }
+    }
+    all
+}
+
+/// One report of a source, with its name.
+pub fn sender_report(source: &SourceTx, now: u64, wall: u64) -> [AnyPacket; 2] {
+    let progress = source.progress(now);
+    let seconds = wall / 1_000_000_000 + NTP_EPOCH;
+    let fraction = ((wall % 1_000_000_000) << 32) / 1_000_000_000;
+    let report = SenderReport {
+        ssrc: source.spec.ssrc,
+        ntp_time: seconds << 32 | fraction,
+        rtp_time: progress.rtp_time,
+        packet_count: progress.packets,
+        octet_count: 0,
+        ..SenderReport::default()
+    };
+    let item = SourceDescriptionItem {
+        sdes_type: SdesType::SdesCname,
+        text: Bytes::from(source.spec.cname.clone()),
+    };
+    let chunk = SourceDescriptionChunk { source: source.spec.ssrc, items: vec![item] };
+    [Box::new(report), Box::new(SourceDescription { chunks: vec![chunk] })]
+}
+
+/// What a viewer reports of its streams; `streams` are those that have begun, with their SSRC.
+pub fn receiver_report<'a>(
+    own_ssrc: u32,
+    streams: impl Iterator<Item = (u32, &'a StreamRx)>,
+) -> AnyPacket {
+    let block = |(ssrc, stream): (u32, &StreamRx)| ReceptionReport {
+        ssrc,
+        last_sequence_number: stream.highest_seq().into(),
+        jitter: (stream.jitter().unwrap_or(0.0) * 90_000.0 / 1e9) as u32,
+        ..ReceptionReport::default()
+    };
+    let reports = streams.take(BLOCKS_MAX).map(block).collect();
+    Box::new(ReceiverReport { ssrc: own_ssrc, reports, ..ReceiverReport::default() })
+}
+
+/// Asks for a key frame of the stream `media_ssrc`.
+pub fn key_frame_request(own_ssrc: u32, media_ssrc: u32) -> AnyPacket {
+    Box::new(PictureLossIndication { sender_ssrc: own_ssrc, media_ssrc })
+}
+
+/// Asks for packets of the stream `media_ssrc` once more.
+pub fn again(own_ssrc: u32, media_ssrc: u32, numbers: &[u16]) -> AnyPacket {
+    let nacks = nack_pairs_from_sequence_numbers(numbers);
+    Box::new(TransportLayerNack { sender_ssrc: own_ssrc, media_ssrc, nacks })
+}
+
+/// What arrived with which transport-wide number
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+#[derive(Debug, Default)]
+pub struct TransportFeedback {
+    /// Numbers and times, as they came.
+    arrivals: Vec<(u16, u64)>,
+    count: u8,
+}
+
+/// A packet's time is told in steps of 250 µs, a feedback's in steps of 64 ms.
+const DELTA: i64 = 250_000;
+const REFERENCE: u64 = 64_000_000;
+/// Packets that one feedback speaks of at most; what came before is given up.
+const FEEDBACK_MAX: u16 = 1024;
+/// Symbols of two bits in one chunk.
+const SYMBOLS: usize = 7;
+
+impl TransportFeedback {
+    /// A packet with `number` came at `at` nanoseconds.
+    pub fn note(&mut self, number: u16, at: u64) {
+        if self.arrivals.len() < FEEDBACK_MAX.into() {
+            self.arrivals.push((number, at));
+        }
+    }
+
+    /// The feedback on what came since the last; `None` if nothing did.
+    pub fn take(&mut self, own_ssrc: u32, media_ssrc: u32) -> Option<AnyPacket> {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        let (first, _) = *arrivals.first()?;
+        // By number, across a roll-over: no two of them are half a turn apart.
+        arrivals.sort_by_key(|(number, _)| number.wrapping_sub(first).cast_signed());
+        arrivals.dedup_by_key(|(number, _)| *number);
+        let base = arrivals[0].0;
+        let behind = |number: u16| number.wrapping_sub(base);
+        arrivals.retain(|(number, _)| behind(*number) < FEEDBACK_MAX);
+        let last = behind(arrivals[arrivals.len() - 1].0);
+        let reference = arrivals.iter().map(|(_, at)| at / REFERENCE).min()?;
+        let mut time = i64::try_from(reference * REFERENCE).ok()?;
+        let mut symbols = vec![SymbolTypeTcc::PacketNotReceived; usize::from(last) + 1];
+        let mut recv_deltas = Vec::with_capacity(arrivals.len());
+        for (number, at) in &arrivals {
+            let steps = (i64::try_from(*at).ok()? - time) / DELTA;
+            let type_tcc_packet = match steps {
+                0..=255 => SymbolTypeTcc::PacketReceivedSmallDelta,
+                _ => SymbolTypeTcc::PacketReceivedLargeDelta,
+            };
+            let steps = steps.clamp(i16::MIN.into(), i16::MAX.into());
+            time += steps * DELTA;
+            symbols[usize::from(behind(*number))] = type_tcc_packet;
+            // The crate counts a delta in microseconds.
+            recv_deltas.push(RecvDelta { type_tcc_packet, delta: steps * DELTA / 1000 });
+        }
+        let chunk = |symbols: &[SymbolTypeTcc]| {
+            let mut symbol_list = symbols.to_vec();
+            symbol_list.resize(SYMBOLS, SymbolTypeTcc::PacketNotReceived);
+            PacketStatusChunk::StatusVectorChunk(StatusVectorChunk {
+                type_tcc: StatusChunkTypeTcc::StatusVectorChunk,
+                symbol_size: SymbolSizeTypeTcc::TwoBit,
+                symbol_list,
+            })
+        };
+        self.count = self.count.wrapping_add(1);
+        Some(Box::new(TransportLayerCc {
+            sender_ssrc: own_ssrc,
+            media_ssrc,
+            base_sequence_number: base,
+            packet_status_count: last + 1,
+            reference_time: (reference & 0x00ff_ffff) as u32,
+            fb_pkt_count: self.count.wrapping_sub(1),
+            packet_chunks: symbols.chunks(SYMBOLS).map(chunk).collect(),
+            recv_deltas,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(packet: AnyPacket) -> TransportLayerCc {
+        let bytes = rtcp::packet::marshal(&[packet]).unwrap();
+        let packets = rtcp::packet::unmarshal(&mut &bytes[..]).unwrap();
+        packets[0].as_any().downcast_ref::<TransportLayerCc>().unwrap().clone()
+    }
+
+    #[test]
+    fn transport_feedback_tells_numbers_and_times_across_a_roll_over() {
+        let mut feedback = TransportFeedback::default();
+        assert!(feedback.take(1, 2).is_none());
+        let start = 5 * REFERENCE + 10_000_000;
+        for (number, millis) in [(65_534, 0), (0, 2), (65_535, 1), (3, 90), (3, 91)] {
+            feedback.note(number, start + millis * 1_000_000);
+        }
+        let read = read(feedback.take(1, 2).unwrap());
+        assert_eq!((read.base_sequence_number, read.packet_status_count), (65_534, 6));
+        assert_eq!((read.reference_time, read.fb_pkt_count), (5, 0));
+        let deltas: Vec<_> = read.recv_deltas.iter().map(|delta| delta.delta / 1000).collect();
+        assert_eq!(deltas, [10, 1, 1, 88]);
+        assert!(feedback.take(1, 2).is_none(), "what was told is not told again");
+    }
+
+    #[test]
+    fn what_is_asked_of_sources_is_read() {
+        let all = [
+            key_frame_request(1, 77),
+            again(1, 78, &[5, 6, 900]),
+            Box::new(FullIntraRequest {
+                fir: vec![rtcp::payload_feedbacks::full_intra_request::FirEntry {
+                    ssrc: 79,
+                    sequence_number: 0,
+                }],
+                ..FullIntraRequest::default()
+            }),
+        ];
+        let bytes = rtcp::packet::marshal(&all).unwrap();
+        let expected = [
+            Asked::KeyFrame { ssrc: 77 },
+            Asked::Again { ssrc: 78, numbers: vec![5, 6, 900] },
+            Asked::KeyFrame { ssrc: 79 },
+        ];
+        assert_eq!(asked(&bytes), expected);
+        assert!(asked(&bytes[..5]).is_empty() && asked(&[]).is_empty());
+    }
+}
