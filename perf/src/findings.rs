@@ -16,6 +16,9 @@ const KEY_FRAMES_PER_SECOND: f64 = 0.5;
 /// A server whose cores are less busy than that has no reason to let packets wait.
 const IDLE: f64 = 0.5;
 
+/// A server that has to wait for its cores more than that share of the time is not alone on them.
+const CONTENDED: f64 = 0.1;
+
 /// Packets of a frame that a viewer's packet may have to wait for, all to all viewers.
 const PACKETS_PER_FRAME: f64 = 10.0;
 
@@ -143,7 +146,16 @@ fn times(step: &Step, scenario: &Scenario, found: &mut Found) {
         let busy = process.cores_busy / process.cores.max(1) as f64;
         let fan_out = step.packets.expected as f64 / step.packets.sent.max(1) as f64;
         let work = process.cpu_ns_per_packet / 1000.0 * fan_out * PACKETS_PER_FRAME;
-        if busy < IDLE && latency.p50_us > WAKE_UP + work {
+        let waited = process.cores_waited / process.cores.max(1) as f64;
+        if waited > CONTENDED {
+            let text = format!(
+                "the server's threads were ready to run and had no core {:.0} % of the time: \
+                 something else uses its cores, and latency and losses are not the server's",
+                waited * 100.0,
+            );
+            found.add("contended", Severity::Warning, text);
+        }
+        if busy < IDLE && waited < CONTENDED && latency.p50_us > WAKE_UP + work {
             let text = format!(
                 "half of the packets wait {} or more though the server's cores are only {:.0} % \
                  busy: something sleeps, in the server or before or behind it",

@@ -32,6 +32,18 @@ pub fn process_cpu(pid: u32) -> anyhow::Result<Duration> {
     Ok(clock.now()?.into())
 }
 
+/// How long the threads of a process were ready to run and had no core, since their starts. Zero
+/// where the kernel does not tell (CONFIG_SCHED_INFO).
+pub fn process_waited(pid: u32) -> Duration {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
+    let waited = threads.filter_map(|entry| {
+        // On the core, waiting for it (both in nanoseconds), and how often.
+        let text = fs::read_to_string(entry.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(waited.sum())
+}
+
 /// Resident memory of a process, bytes.
 ///
 /// # Errors

@@ -231,6 +231,9 @@ pub struct Process {
     pub cores_busy: f64,
     /// Cores that it may use.
     pub cores: usize,
+    /// Cores' worth of time in which its threads were ready to run and others had their core.
+    #[serde(default)]
+    pub cores_waited: f64,
     /// Nanoseconds of CPU for each packet that a viewer got.
     pub cpu_ns_per_packet: f64,
     /// Packets to viewers a second of CPU.

@@ -21,6 +21,8 @@ pub struct Meter {
 pub struct Reading {
     /// CPU time since its start, all threads.
     pub cpu: Duration,
+    /// Time since its start in which its threads were ready and had no core.
+    pub waited: Duration,
     /// Resident memory, bytes.
     pub rss: u64,
     /// Datagrams that found a receive queue of it full.
@@ -53,6 +55,7 @@ impl Meter {
     pub fn read(&self) -> anyhow::Result<Reading> {
         Ok(Reading {
             cpu: host::process_cpu(self.pid)?,
+            waited: host::process_waited(self.pid),
             rss: host::process_rss(self.pid)?,
             queue_drops: host::queue_drops(&self.net, &self.sockets)?,
         })

@@ -159,6 +159,7 @@ impl Window {
         Some(Process {
             cpu_us: cpu.as_secs_f64() * 1e6,
             cores_busy: cpu_seconds / seconds,
+            cores_waited: after.waited.saturating_sub(before.waited).as_secs_f64() / seconds,
             cores: self.server_cores,
             cpu_ns_per_packet: cpu_seconds * 1e9 / received,
             packets_per_core: packets.received as f64 / cpu_seconds,
