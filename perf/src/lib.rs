@@ -14,6 +14,7 @@
 //! - [`sfu`]: servers: how to start one, sign in, send, receive.
 //! - [`measures`]: what a run measured, as data.
 //! - [`report`]: the same for people.
+//! - [`plan`]: how many cores a mix of rooms needs.
 //!
 //! Everything of the client runs on the caller's tokio runtime. What is dropped stops: a dropped
 //! [`transport::Transport`] ends its tasks, a dropped [`signaling::Signaling`] its connection.
@@ -28,6 +29,7 @@ pub mod dtls;
 pub mod ice;
 pub mod measures;
 pub mod peer;
+pub mod plan;
 pub mod relay;
 pub mod report;
 pub mod scenario;
