@@ -14,6 +14,7 @@
 //! - [`sfu`]: servers: how to start one, sign in, send, receive.
 //! - [`measures`]: what a run measured, as data.
 //! - [`report`]: the same for people.
+//! - [`capacity`]: the highest load that holds all limits.
 //! - [`plan`]: how many cores a mix of rooms needs.
 //!
 //! Everything of the client runs on the caller's tokio runtime. What is dropped stops: a dropped
@@ -25,6 +26,7 @@
     reason = "no shard: programs that read clocks and have threads that talk"
 )]
 
+pub mod capacity;
 pub mod dtls;
 pub mod ice;
 pub mod measures;
