@@ -22,6 +22,8 @@
 //! - [`selfcheck`]: what the generator can do alone.
 //! - [`capture`]: more traces.
 //! - [`report`]: the same for people.
+//! - [`capacity`]: the highest load that holds all limits.
+//! - [`plan`]: how many cores a mix of rooms needs.
 //!
 //! Everything of the client runs on the caller's tokio runtime. What is dropped stops: a dropped
 //! [`transport::Transport`] ends its tasks, a dropped [`signaling::Signaling`] its connection.
@@ -33,6 +35,7 @@
 )]
 
 pub mod binary;
+pub mod capacity;
 pub mod capture;
 pub mod cli;
 pub mod commands;
@@ -45,6 +48,7 @@ pub mod load;
 pub mod measures;
 pub mod meter;
 pub mod peer;
+pub mod plan;
 pub mod progress;
 pub mod relay;
 pub mod report;
