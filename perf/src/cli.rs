@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{commands, scenario};
+use crate::commands;
 
 /// Capacity planning for SFUs: what does this machine carry?
 ///
@@ -22,6 +22,13 @@ pub struct Cli {
 enum Command {
     /// Play a profile at its loads and report
     Run(Box<RunArgs>),
+    /// Find the highest load of a profile at which every limit holds
+    Capacity(Box<CapacityArgs>),
+    /// Measure what things cost on this machine, for `plan` (four minutes)
+    Calibrate(Box<CalibrateArgs>),
+    /// How many cores for these rooms?
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanArgs),
     /// What the generator can do alone on this machine
     Check(Cores),
     /// Capture what a browser sends to a UDP port of this machine, as a trace for profiles
@@ -52,6 +59,97 @@ pub struct RunArgs {
     /// Do not measure first what the generator can do alone
     #[arg(long)]
     pub no_self_check: bool,
+}
+
+/// `corinth-perf capacity`.
+#[derive(Debug, Clone, Args)]
+pub struct CapacityArgs {
+    /// A profile (see `profiles`), or a TOML file like them; its first load is where it begins
+    pub profile: String,
+
+    /// What is measured, with what.
+    #[command(flatten)]
+    pub target: Target,
+
+    /// Share of the load that is not looked into further, percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
+    pub resolution: f64,
+
+    /// Measurements around the edge, once it is found
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub repeats: usize,
+
+    /// Write everything that was measured as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `corinth-perf calibrate`.
+#[derive(Debug, Clone, Args)]
+pub struct CalibrateArgs {
+    /// Where the model is written
+    #[arg(long, value_name = "FILE", default_value = MODEL)]
+    pub model: PathBuf,
+
+    /// Packets a second that a core of the server forwards to an audience, about: the runs ask for
+    /// a third of it
+    #[arg(long, value_name = "PACKETS", default_value_t = 500_000.0)]
+    pub packets_per_core: f64,
+
+    /// What is measured, with what.
+    #[command(flatten)]
+    pub target: Target,
+
+    /// Write all runs as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Where the model is if nothing else is said.
+const MODEL: &str = "corinth-perf-model.json";
+
+const PLAN_EXAMPLES: &str = "\
+Mixes:
+  40x7                    40 rooms of 7, everybody sends video and audio
+  1+2000                  one room with 1 who sends to 2000
+  2x10+500:audio          two rooms, 10 send sound to each other and 500
+  1+300:mbit=4,h264       video of 4 Mbit/s
+  \"40 rooms of 7 and one webinar of 2000\"";
+
+/// `corinth-perf plan`.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// Rooms; may be given several times
+    #[arg(long, value_name = "MIX")]
+    pub mix: Vec<String>,
+
+    /// Joins a second, over all rooms
+    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    pub joins: f64,
+
+    /// How busy each core may be, percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 70.0)]
+    pub target: f64,
+
+    /// What `calibrate` wrote
+    #[arg(long, value_name = "FILE", default_value = MODEL)]
+    pub model: PathBuf,
+
+    /// Show what things cost, and how well the model holds
+    #[arg(long)]
+    pub prices: bool,
+
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `corinth-perf capture`.
@@ -203,9 +301,12 @@ impl Command {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Command::Run(args) => commands::run(*args),
+            Command::Capacity(args) => commands::capacity(*args),
+            Command::Calibrate(args) => commands::calibrate(*args),
+            Command::Plan(args) => commands::plan(&args),
             Command::Check(cores) => commands::check(&cores),
             Command::Capture(args) => commands::capture(&args),
-            Command::Profiles { name } => commands::profiles(name.as_deref(), scenario::PROFILES),
+            Command::Profiles { name } => commands::profiles(name.as_deref()),
         }
     }
 }

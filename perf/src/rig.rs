@@ -145,8 +145,10 @@ impl Rig {
         let engine = Arc::clone(&self.stage.engine);
         let mut cycles = self.meter.as_ref().and_then(Meter::count_cycles);
         let overflow = engine.overflow()?;
+        let mut asked = Instant::now();
         let counters = self.stage.sfu.counters().await?;
         self.stage.begin_window().await?;
+        let mut skew = asked.elapsed();
         let before = self.read()?;
         let cycles_before = cycles.as_mut().and_then(|cycles| cycles.read());
         let began = Instant::now();
@@ -155,7 +157,9 @@ impl Rig {
         let length = began.elapsed();
         let after = self.read()?;
         let cycles_after = cycles.as_mut().and_then(|cycles| cycles.read());
+        asked = Instant::now();
         let counters_after = self.stage.sfu.counters().await?;
+        skew += asked.elapsed();
         let joins = self.stage.record.end_window();
         tokio::time::sleep(GRACE).await;
         let overflow = engine.overflow()? - overflow;
@@ -170,6 +174,7 @@ impl Rig {
             cycles: cycles_before.zip(cycles_after).map(|(before, after)| after - before),
             server_cores: self.server_cores,
             rss_empty: self.rss_empty,
+            skew,
             counters: counters.zip(counters_after).map(|(before, after)| [before, after]),
             overflow,
         })

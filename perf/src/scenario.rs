@@ -258,7 +258,7 @@ fn audio_bytes() -> usize {
 }
 
 /// Peers of a run at most: what one generator's addresses and descriptors are for.
-const PEERS_MAX: usize = 60_000;
+pub const PEERS_MAX: usize = 60_000;
 
 impl Scenario {
     /// A profile by its name, or a file by its path; `sets` are `KEY=VALUE` with TOML values and

@@ -32,6 +32,8 @@ pub struct Window {
     pub server_cores: usize,
     /// Its resident memory before the first peer.
     pub rss_empty: u64,
+    /// How far apart in time its counters were read and the window began or ended, in all.
+    pub skew: Duration,
     /// Its own counters before and after.
     pub counters: Option<[Counters; 2]>,
     /// Datagrams that found the generator's receive queues full.
@@ -175,7 +177,8 @@ impl Window {
         let compare = |what: &str, client: u64, server: Option<u64>| {
             let server = server?;
             let apart = client.abs_diff(server);
-            let most = (client as f64 * AGREES_WITHIN) as u64 + AGREES_WITHIN_PACKETS;
+            let skew = self.skew.as_secs_f64() / self.length.as_secs_f64();
+            let most = (client as f64 * (AGREES_WITHIN + skew)) as u64 + AGREES_WITHIN_PACKETS;
             Some(Agreement { what: what.to_owned(), client, server, agrees: apart <= most })
         };
         let reached = packets

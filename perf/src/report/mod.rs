@@ -21,3 +21,7 @@ pub mod html {
         String::new()
     }
 }
+
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> anyhow::Result<T> {
+    Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
+}
