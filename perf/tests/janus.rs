@@ -1,6 +1,6 @@
 //! The suite's way into Janus, against the real one: media from a peer to another through it, later
-//! subscriptions, restarts, its end. Each test has a network namespace of its own, since Janus takes
-//! no loopback address; where Janus is not installed it says that it was skipped.
+//! subscriptions, restarts, its end. Each test has a network namespace of its own, since Janus
+//! takes no loopback address; where Janus is not installed it says that it was skipped.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -149,6 +149,7 @@ fn ice_restarts_at_who_watches() {
         let mut bob = Watching::join(&janus, "bob", &video, Profile::Aes128Gcm).await?;
         bob.expect(&["alice video"]).await?;
         let mut offer = bob.session.restart().await?;
+        ensure!(offer.remote.ufrag != bob.way.ufrag, "nothing is new");
         offer.remote.address = bob.way.near;
         drop((bob.transport, bob.receiving));
         let (_agent, mut inbound) = Agent::connect(offer.remote).await?;
@@ -162,6 +163,7 @@ fn ice_restarts_at_who_sends() {
         let janus = start().await?;
         let mut alice = Sending::join(&janus, "alice", Profile::Aes128Gcm).await?;
         let mut offer = alice.session.restart().await?;
+        ensure!(offer.remote.ufrag != alice.way.ufrag, "nothing is new");
         offer.remote.address = alice.way.near;
         drop(alice.packets);
         let (_agent, mut inbound) = Agent::connect(offer.remote).await?;
@@ -396,6 +398,8 @@ struct Way {
 /// Ends when dropped.
 struct OpenWay {
     near: SocketAddr,
+    /// Janus's, when it was opened.
+    ufrag: String,
     _task: JoinSet<()>,
 }
 
@@ -422,7 +426,7 @@ impl Way {
         offer.remote.address = near;
         let mut task = JoinSet::new();
         task.spawn(self.run(server));
-        Ok(OpenWay { near, _task: task })
+        Ok(OpenWay { near, ufrag: offer.remote.ufrag.clone(), _task: task })
     }
 
     async fn run(self, server: SocketAddr) {

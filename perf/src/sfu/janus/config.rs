@@ -71,7 +71,9 @@ impl Settings {
 	# Errors and warnings alone: nothing is written while all is well.
 	debug_level = 3
 	debug_colors = false
-	# As many threads for media as there are cores; by default each handle has its own.
+	# As many threads for media as there are cores. By default each handle has its own; on one
+	# core that costs 1.7 times as much CPU a packet with 80 viewers of one source, 1.15 to 1.3
+	# times as much in eight rooms of nine.
 	event_loops = {event_loops}
 }}
 media: {{

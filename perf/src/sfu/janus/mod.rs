@@ -1,9 +1,16 @@
 //! Janus with VideoRoom, by its WebSocket API of version 1, each peer on a connection and session
 //! of its own as real clients are.
 //!
-//! What is compared: rooms and peers go by their names, a source by its kind; a peer that only
-//! watches has one handle in Janus, one that sends as well has two. Retransmissions come on the
-//! stream's own ssrc. Janus does not count what it forwards.
+//! Rooms and peers go by their names, a source by its kind. A peer that only watches has one handle
+//! in Janus, one that sends as well has two. What Janus forwards it does not count.
+//!
+//! What Janus expects of a client's media, as browsers do it:
+//! - its checks are answered ([`crate::ice::answer`]): its ICE checks although it is called lite;
+//! - RTCP of each stream comes in compound packets of its own, the stream's report first: Janus
+//!   takes a packet as one about the stream whose report it finds first, and drops a PLI that
+//!   follows none;
+//! - reports tell the round trip (LSR and DLSR): before it is a millisecond or more, Janus keeps
+//!   nothing to send again. What it sends again comes on the stream's own ssrc, as it was.
 
 mod config;
 mod sdp;

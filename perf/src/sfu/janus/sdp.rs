@@ -199,3 +199,77 @@ fn bundle(sections: Vec<MediaDescription>) -> String {
     session.media_descriptions = sections;
     session.marshal()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Janus writes them, shortened.
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.9.0.1\r\ns=VideoRoom room\r\nt=0 0\r\n\
+        a=group:BUNDLE 0 1\r\na=fingerprint:sha-256 AB:CD\r\na=ice-lite\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 10.9.0.1\r\na=inactive\r\na=mid:0\r\n\
+        a=ice-ufrag:uuuu\r\na=ice-pwd:pppp\r\na=setup:actpass\r\na=rtpmap:111 opus/48000/2\r\n\
+        a=candidate:1 1 udp 2015363327 10.9.0.1 57588 typ host\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\nc=IN IP4 10.9.0.1\r\na=sendonly\r\na=mid:1\r\n\
+        a=ice-ufrag:uuuu\r\na=ice-pwd:pppp\r\na=setup:actpass\r\na=rtpmap:96 VP8/90000\r\n\
+        a=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\na=rtpmap:97 rtx/90000\r\n\
+        a=fmtp:97 apt=96\r\n\
+        a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";
+
+    fn local() -> LocalEnd {
+        LocalEnd {
+            ufrag: "ours".into(),
+            password: "secret".into(),
+            fingerprint: "12:34".into(),
+            address: ([10, 9, 0, 2], 4000).into(),
+        }
+    }
+
+    #[test]
+    fn an_offer_is_answered_section_by_section() {
+        let answer = Description::parse(OFFER).expect("an offer").answer(&local());
+        let sections: Vec<_> = answer.split("m=").collect();
+        let [session, audio, video] = sections[..] else { panic!("{answer}") };
+        assert!(session.contains("a=group:BUNDLE 0 1\r\n"), "{session}");
+        assert!(audio.contains("a=mid:0\r\n") && audio.contains("a=inactive\r\n"), "{audio}");
+        assert!(video.starts_with("video 9 UDP/TLS/RTP/SAVPF 96\r\n"), "{video}");
+        let has = [
+            "a=mid:1",
+            "a=recvonly",
+            "a=setup:active",
+            "a=ice-ufrag:ours",
+            "a=fingerprint:sha-256 12:34",
+            "a=candidate:1 1 udp 2113937151 10.9.0.2 4000 typ host",
+            "a=rtpmap:96 VP8/90000",
+            "a=rtcp-fb:96 nack",
+            "a=extmap:3 http",
+        ];
+        let lacks: Vec<_> = has.iter().filter(|line| !video.contains(*line)).collect();
+        assert!(lacks.is_empty() && !video.contains("97"), "no {lacks:?}, or rtx, in {video}");
+    }
+
+    #[test]
+    fn an_offer_says_where_janus_is_and_what_it_understands() {
+        let offer = Description::parse(OFFER).expect("an offer");
+        let RemoteEnd { offer: remote, role } = offer.remote().expect("it is complete");
+        assert_eq!(remote.remote.address, ([10, 9, 0, 1], 57588).into());
+        assert_eq!((remote.remote.ufrag.as_str(), remote.fingerprint.as_str()), ("uuuu", "AB:CD"));
+        assert_eq!(role, Role::Client);
+        assert_eq!(offer.feedback(), Feedback { nack: true, transport_cc: Some(3) });
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (line, word) in [
+            ("a=fingerprint:sha-256 AB:CD", "fingerprint"),
+            ("a=ice-pwd:pppp", "ice-pwd"),
+            ("a=candidate:1 1 udp 2015363327 10.9.0.1 57588 typ host", "candidate"),
+        ] {
+            let offer = OFFER.replace(&format!("{line}\r\n"), "");
+            let refused = Description::parse(&offer).expect("an offer").remote().err();
+            let refused = refused.expect("it is incomplete").to_string();
+            assert!(refused.contains(word), "{refused}");
+        }
+        assert!(Description::parse("no description").is_err());
+    }
+}
