@@ -50,10 +50,10 @@ fn media_goes_from_a_peer_to_another() {
         let janus = start().await?;
         for profile in Profile::ALL {
             let mut alice = Sending::join(&janus, "alice", profile).await?;
-            ensure!(alice.role == Role::Server, "Janus shakes hands first with who offers");
+            ensure!(alice.role == Role::Server, "Janus starts the handshake");
             let both = [wanted("alice", "audio"), wanted("alice", "video")];
             let mut bob = Watching::join(&janus, "bob", &both, profile).await?;
-            ensure!(bob.role == Role::Client, "and waits for who answers");
+            ensure!(bob.role == Role::Server, "this one as well");
             bob.session.enable(&both).await?;
             bob.expect(&["alice audio", "alice video"]).await?;
             alice.key_frame_request().await?;

@@ -70,14 +70,15 @@ impl Description {
     }
 
     /// The answer that receives everything offered, without retransmissions of their own ssrc:
-    /// Janus then sends a lost packet again as it was.
+    /// Janus then sends a lost packet again as it was. Janus is to start the handshake: it drops a
+    /// ClientHello that comes before its own ICE has ended, and only a retransmission gets through.
     pub(super) fn answer(&self, local: &LocalEnd) -> String {
         let sections = self.0.media_descriptions.iter().map(|offered| {
             let kind = &offered.media_name.media;
             let mid = value(offered, "mid").unwrap_or_default();
             let direction = if offered.has_attribute("inactive") { "inactive" } else { "recvonly" };
             let rtx = retransmissions(offered);
-            let mut section = section(local, kind, mid, "active");
+            let mut section = section(local, kind, mid, "passive");
             section = section.with_property_attribute(direction.into());
             let formats = offered.media_name.formats.iter();
             section.media_name.formats =
@@ -93,7 +94,7 @@ impl Description {
         bundle(sections.collect())
     }
 
-    /// Where Janus is, and what this side does in DTLS: it starts the handshake unless Janus will.
+    /// Where Janus is, and what this side does in DTLS: it waits unless Janus does.
     ///
     /// # Errors
     /// Something that is needed is not there.
@@ -105,7 +106,7 @@ impl Description {
             ufrag: self.attribute("ice-ufrag")?.to_owned(),
             password: self.attribute("ice-pwd")?.to_owned(),
         };
-        let role = if self.attribute("setup")? == "active" { Role::Server } else { Role::Client };
+        let role = if self.attribute("setup")? == "passive" { Role::Client } else { Role::Server };
         Ok(RemoteEnd { offer: Offer { remote, fingerprint: fingerprint.to_owned() }, role })
     }
 
@@ -236,7 +237,7 @@ mod tests {
         let has = [
             "a=mid:1",
             "a=recvonly",
-            "a=setup:active",
+            "a=setup:passive",
             "a=ice-ufrag:ours",
             "a=fingerprint:sha-256 12:34",
             "a=candidate:1 1 udp 2113937151 10.9.0.2 4000 typ host",
@@ -254,7 +255,7 @@ mod tests {
         let RemoteEnd { offer: remote, role } = offer.remote().expect("it is complete");
         assert_eq!(remote.remote.address, ([10, 9, 0, 1], 57588).into());
         assert_eq!((remote.remote.ufrag.as_str(), remote.fingerprint.as_str()), ("uuuu", "AB:CD"));
-        assert_eq!(role, Role::Client);
+        assert_eq!(role, Role::Server);
         assert_eq!(offer.feedback(), Feedback { nack: true, transport_cc: Some(3) });
     }
 
