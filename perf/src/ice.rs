@@ -22,6 +22,7 @@ use stun::fingerprint::FINGERPRINT;
 use stun::integrity::MessageIntegrity;
 use stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Getter, Message};
 use stun::textattrs::TextAttribute;
+use stun::xoraddr::XorMappedAddress;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, interval_at, timeout};
@@ -346,5 +347,59 @@ impl Sorter {
             Some(128..=191) => self.media.try_send(Datagram { at: Instant::now(), bytes }).ok(),
             _ => None,
         };
+    }
+}
+
+/// What is said to a check of the server's own, for servers whose lite ICE checks all the same
+/// (libnice); `None` if `datagram` is no check, or was not made with this side's `password`. `from`
+/// is where it came from. Must be asked as long as the association lives.
+pub fn answer(datagram: &[u8], from: SocketAddr, password: &str) -> Option<Vec<u8>> {
+    if !matches!(datagram.first(), Some(0..=3)) {
+        return None;
+    }
+    let mut check = Message::new();
+    check.unmarshal_binary(datagram).ok()?;
+    let integrity = MessageIntegrity::new_short_term_integrity(password.to_owned());
+    integrity.check(&mut check).ok()?;
+    if check.typ != BINDING_REQUEST {
+        return None;
+    }
+    let mut answer = Message::new();
+    let mapped = XorMappedAddress { ip: from.ip(), port: from.port() };
+    let built = answer.build(&[
+        Box::new(BINDING_SUCCESS),
+        Box::new(check.transaction_id),
+        Box::new(mapped),
+        Box::new(integrity),
+        Box::new(FINGERPRINT),
+    ]);
+    built.ok().map(|()| answer.raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_answered_where_its_password_is_ours() {
+        let remote = Remote {
+            address: (Ipv4Addr::LOCALHOST, 1).into(),
+            ufrag: "ours".into(),
+            password: "a-password-of-enough-letters".into(),
+        };
+        let credentials = Credentials::new(remote);
+        let check = credentials.check().expect("a check");
+        let from = (Ipv4Addr::LOCALHOST, 2).into();
+        assert_eq!(answer(&check.raw, from, "another-password-of-enough-letters"), None);
+        assert_eq!(answer(b"\x00\x01no message", from, "a-password-of-enough-letters"), None);
+        let answer = answer(&check.raw, from, "a-password-of-enough-letters").expect("an answer");
+        let outstanding = VecDeque::from([check.transaction_id]);
+        let judged = credentials.answer(&answer, &outstanding).expect("authentic");
+        judged.expect("a success");
+        let mut message = Message::new();
+        message.unmarshal_binary(&answer).expect("a message");
+        let mut mapped = XorMappedAddress::default();
+        mapped.get_from(&message).expect("our address");
+        assert_eq!((mapped.ip, mapped.port), (from.ip(), from.port()));
     }
 }

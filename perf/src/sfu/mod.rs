@@ -3,6 +3,7 @@
 //! measures is the same for all of them.
 
 mod corinth;
+mod janus;
 mod process;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use crate::peer::Source;
 use crate::transport::Offer;
 
 pub use corinth::Corinth;
+pub use janus::Janus;
 pub use process::{Launch, ServerProcess};
 
 /// A running server. Dropping it ends what was started.
