@@ -29,6 +29,8 @@ enum Command {
     /// How many cores for these rooms?
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
+    /// The same packets through another server, in turns: a table of ratios
+    Compare(Box<CompareArgs>),
     /// What the generator can do alone on this machine
     Check(Cores),
     /// Capture what a browser sends to a UDP port of this machine, as a trace for profiles
@@ -150,6 +152,46 @@ pub struct PlanArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `corinth-perf compare`. Runs in a network namespace of its own.
+#[derive(Debug, Clone, Args)]
+pub struct CompareArgs {
+    /// A profile (see `profiles`), or a TOML file like them
+    #[arg(default_value = "compare")]
+    pub profile: String,
+
+    /// The other server: janus (with its VideoRoom; Debian: apt-get install janus)
+    #[arg(long, value_name = "SERVER")]
+    pub against: String,
+
+    /// Rounds of each that count; one before them is a warm-up
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub rounds: usize,
+
+    /// Do not look for the highest load of each
+    #[arg(long)]
+    pub no_highest: bool,
+
+    /// Set a value of the profile anew; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Our server's program [default: the corinth of this source tree, built first if need be]
+    #[arg(long, value_name = "FILE")]
+    pub server: Option<PathBuf>,
+
+    /// Further arguments for our server, in one string
+    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    pub server_args: String,
+
+    /// Who runs where.
+    #[command(flatten)]
+    pub cores: Cores,
+
+    /// What is written where.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// `corinth-perf capture`.
@@ -304,6 +346,7 @@ impl Command {
             Command::Capacity(args) => commands::capacity(*args),
             Command::Calibrate(args) => commands::calibrate(*args),
             Command::Plan(args) => commands::plan(&args),
+            Command::Compare(args) => commands::compare(*args),
             Command::Check(cores) => commands::check(&cores),
             Command::Capture(args) => commands::capture(&args),
             Command::Profiles { name } => commands::profiles(name.as_deref()),

@@ -21,6 +21,7 @@
 //! - [`findings`]: what of it is wrong, in words.
 //! - [`selfcheck`]: what the generator can do alone.
 //! - [`capture`]: more traces.
+//! - [`apart`]: a network of one's own.
 //! - [`report`]: the same for people.
 //! - [`capacity`]: the highest load that holds all limits.
 //! - [`plan`]: how many cores a mix of rooms needs.
@@ -34,6 +35,7 @@
     reason = "no shard: programs that read clocks and have threads that talk"
 )]
 
+pub mod apart;
 pub mod binary;
 pub mod capacity;
 pub mod capture;

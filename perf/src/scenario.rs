@@ -18,6 +18,7 @@ pub const PROFILES: &[(&str, &str)] = &[
     ("livekit-audio", include_str!("../scenarios/livekit-audio.toml")),
     ("livekit-meeting", include_str!("../scenarios/livekit-meeting.toml")),
     ("livekit-livestream", include_str!("../scenarios/livekit-livestream.toml")),
+    ("compare", include_str!("../scenarios/compare.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
     ("hostile", include_str!("../scenarios/hostile.toml")),
 ];

@@ -199,8 +199,15 @@ fn receive_whole(core: usize) -> anyhow::Result<f64> {
         let local = Ipv4Addr::from(u32::from(BASE) + slot as u32);
         worker.obey(Command::Open { slot, local, door });
         let (sealer, opener) = keys()?;
-        let connected =
-            Connected { remote, check: Vec::new(), sealer, opener, probe: false, own_ssrc: 1 };
+        let connected = Connected {
+            remote,
+            check: Vec::new(),
+            password: String::new(),
+            sealer,
+            opener,
+            probe: false,
+            own_ssrc: 1,
+        };
         worker.obey(Command::Connect { slot, connected: Box::new(connected) });
         let wanted = vec![(1, Arc::clone(&log))];
         worker.obey(Command::Expect { slot, wanted, asked_at: 0 });

@@ -277,7 +277,7 @@ fn verdicts(step: &Step, limits: &Limits) -> Vec<Verdict> {
             what: "loss".to_owned(),
             value: format!("{:.3} %", loss * 100.0),
             limit: format!("{:.3} %", limits.loss * 100.0),
-            ratio: loss / limits.loss.max(f64::MIN_POSITIVE),
+            ratio: over(loss, limits.loss),
             ok: loss <= limits.loss,
         },
         ms("longest freeze", viewing.longest_freeze_us, limits.freeze_ms),
@@ -290,6 +290,11 @@ fn verdicts(step: &Step, limits: &Limits) -> Vec<Verdict> {
     all.push(none_may("joins that failed", viewing.failed_joins, true));
     all.push(none_may("corrupt packets", step.packets.corrupt, true));
     all
+}
+
+/// Value over limit; a limit of 0 is missed by any value, and figures stay such that JSON has them.
+fn over(value: f64, limit: f64) -> f64 {
+    if limit > 0.0 { value / limit } else { value * 1e9 }
 }
 
 /// Something of which there may be none.

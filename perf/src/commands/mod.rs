@@ -2,17 +2,20 @@
 
 mod calibrate;
 mod capacity;
+mod compare;
 mod plan;
 mod run;
 mod small;
 
 pub use calibrate::calibrate;
 pub use capacity::capacity;
+pub use compare::compare;
 pub use plan::plan;
 pub use run::run;
 pub use small::{capture, check, profiles};
 
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
@@ -105,12 +108,27 @@ pub(crate) async fn server(target: &Target, place: &Place) -> anyhow::Result<Cor
     if let Some(url) = &target.url {
         return Ok(Corinth::at(url, target.pid).via(target.via));
     }
-    let mut arguments: Vec<_> = target.server_args.split_whitespace().map(str::to_owned).collect();
+    let program = target.server.as_deref();
+    let server = server_at(program, &target.server_args, place, "127.0.0.1").await?;
+    Ok(server.via(target.via))
+}
+
+/// One of our own, on `address`.
+///
+/// # Errors
+/// It is not there, or does not start.
+pub(crate) async fn server_at(
+    program: Option<&Path>,
+    arguments: &str,
+    place: &Place,
+    address: &str,
+) -> anyhow::Result<Corinth> {
     // While it is measured nobody answers pings in time.
-    arguments.splice(0..0, ["--ping-interval".to_owned(), "3600".to_owned()]);
-    let program = binary::corinth(target.server.as_deref())?;
-    let launch = Launch { program, arguments, cores: place.server_cores.clone() };
-    Ok(Corinth::start(launch, "127.0.0.1").await?.via(target.via))
+    let mut all = vec!["--ping-interval".to_owned(), "3600".to_owned()];
+    all.extend(arguments.split_whitespace().map(str::to_owned));
+    let program = binary::corinth(program)?;
+    let launch = Launch { program, arguments: all, cores: place.server_cores.clone() };
+    Corinth::start(launch, address).await
 }
 
 /// On a thread of its own, so that the caller's is not tied to a core by it.

@@ -47,6 +47,21 @@ pub(crate) async fn play(
     machine: Machine,
     self_check: Option<SelfCheck>,
 ) -> anyhow::Result<Run> {
+    let run = play_on(&mut rig, scenario, machine, self_check).await?;
+    rig.end().await;
+    Ok(run)
+}
+
+/// The same, on a rig that goes on.
+///
+/// # Errors
+/// Nothing could be measured.
+pub(crate) async fn play_on(
+    rig: &mut Rig,
+    scenario: &Scenario,
+    machine: Machine,
+    self_check: Option<SelfCheck>,
+) -> anyhow::Result<Run> {
     let mut run = Run {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         began_at: date(),
@@ -76,7 +91,6 @@ pub(crate) async fn play(
             Err(error) => return Err(error),
         }
     }
-    rig.end().await;
     run.findings.extend(short_queue.map(|text| Finding {
         kind: "receive-queue".to_owned(),
         severity: Severity::Warning,

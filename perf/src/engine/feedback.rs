@@ -24,8 +24,9 @@ use rtcp::transport_feedbacks::transport_layer_nack::{
 use super::source::SourceTx;
 use super::stream::StreamRx;
 
-/// Report blocks in one report (RFC 3550 §6.4.1: five bits).
-const BLOCKS_MAX: usize = 31;
+/// What reports say of the round trip, in nanoseconds: that of a near client. Over loopback there is
+/// none, and some servers keep nothing to send again for clients that are at no distance.
+const ROUND_TRIP: u64 = 20_000_000;
 
 /// Seconds from 1900 to 1970 (RFC 3550 §4).
 const NTP_EPOCH: u64 = 2_208_988_800;
@@ -33,9 +34,16 @@ const NTP_EPOCH: u64 = 2_208_988_800;
 /// Any RTCP packet.
 pub type AnyPacket = Box<dyn Packet + Send + Sync>;
 
-/// What an SFU asks of a source.
+/// What an SFU says to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum Said {
+    /// A report of a stream that it sends.
+    Report {
+        /// The stream.
+        ssrc: u32,
+        /// The middle 32 bits of its NTP time.
+        ntp: u32,
+    },
     /// A key frame (PLI, FIR).
     KeyFrame {
         /// The source's stream.
@@ -50,19 +58,22 @@ pub enum Asked {
     },
 }
 
-/// Reads what is asked in a compound packet that was opened. What does not parse asks nothing.
-pub fn asked(mut compound: &[u8]) -> Vec<Asked> {
+/// Reads a compound packet that was opened. What does not parse says nothing.
+pub fn said(mut compound: &[u8]) -> Vec<Said> {
     let packets = rtcp::packet::unmarshal(&mut compound).unwrap_or_default();
     let mut all = Vec::new();
     for packet in &packets {
         let any: &dyn Any = packet.as_any();
-        if let Some(pli) = any.downcast_ref::<PictureLossIndication>() {
-            all.push(Asked::KeyFrame { ssrc: pli.media_ssrc });
+        if let Some(report) = any.downcast_ref::<SenderReport>() {
+            let ntp = (report.ntp_time >> 16) as u32;
+            all.push(Said::Report { ssrc: report.ssrc, ntp });
+        } else if let Some(pli) = any.downcast_ref::<PictureLossIndication>() {
+            all.push(Said::KeyFrame { ssrc: pli.media_ssrc });
         } else if let Some(fir) = any.downcast_ref::<FullIntraRequest>() {
-            all.extend(fir.fir.iter().map(|entry| Asked::KeyFrame { ssrc: entry.ssrc }));
+            all.extend(fir.fir.iter().map(|entry| Said::KeyFrame { ssrc: entry.ssrc }));
         } else if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {
             let numbers = nack.nacks.iter().flat_map(|pair| pair.packet_list()).collect();
-            all.push(Asked::Again { ssrc: nack.media_ssrc, numbers });
+            all.push(Said::Again { ssrc: nack.media_ssrc, numbers });
         }
     }
     all
@@ -89,19 +100,23 @@ pub fn sender_report(source: &SourceTx, now: u64, wall: u64) -> [AnyPacket; 2] {
     [Box::new(report), Box::new(SourceDescription { chunks: vec![chunk] })]
 }
 
-/// What a viewer reports of its streams; `streams` are those that have begun, with their SSRC.
-pub fn receiver_report<'a>(
-    own_ssrc: u32,
-    streams: impl Iterator<Item = (u32, &'a StreamRx)>,
-) -> AnyPacket {
-    let block = |(ssrc, stream): (u32, &StreamRx)| ReceptionReport {
+/// What a viewer reports of one stream. Like browsers, it says what it has to say of a stream in a
+/// compound packet of its own, which begins with this.
+pub fn receiver_report(own_ssrc: u32, ssrc: u32, stream: &StreamRx, now: u64) -> AnyPacket {
+    let (last, delay) = stream.reported.map_or((0, 0), |(last, at)| {
+        // RFC 3550 §6.4.1: in units of 1/65536 s.
+        let held = u128::from(now.saturating_sub(at).saturating_sub(ROUND_TRIP));
+        (last, ((held << 16) / 1_000_000_000) as u32)
+    });
+    let block = ReceptionReport {
         ssrc,
         last_sequence_number: stream.highest_seq().into(),
         jitter: (stream.jitter().unwrap_or(0.0) * 90_000.0 / 1e9) as u32,
+        last_sender_report: last,
+        delay,
         ..ReceptionReport::default()
     };
-    let reports = streams.take(BLOCKS_MAX).map(block).collect();
-    Box::new(ReceiverReport { ssrc: own_ssrc, reports, ..ReceiverReport::default() })
+    Box::new(ReceiverReport { ssrc: own_ssrc, reports: vec![block], ..ReceiverReport::default() })
 }
 
 /// Asks for a key frame of the stream `media_ssrc`.
@@ -231,11 +246,11 @@ mod tests {
         ];
         let bytes = rtcp::packet::marshal(&all).unwrap();
         let expected = [
-            Asked::KeyFrame { ssrc: 77 },
-            Asked::Again { ssrc: 78, numbers: vec![5, 6, 900] },
-            Asked::KeyFrame { ssrc: 79 },
+            Said::KeyFrame { ssrc: 77 },
+            Said::Again { ssrc: 78, numbers: vec![5, 6, 900] },
+            Said::KeyFrame { ssrc: 79 },
         ];
-        assert_eq!(asked(&bytes), expected);
-        assert!(asked(&bytes[..5]).is_empty() && asked(&[]).is_empty());
+        assert_eq!(said(&bytes), expected);
+        assert!(said(&bytes[..5]).is_empty() && said(&[]).is_empty());
     }
 }

@@ -19,6 +19,8 @@ pub struct Connected {
     pub remote: SocketAddrV4,
     /// A STUN check that may be sent over and over: keeps the server's consent.
     pub check: Vec<u8>,
+    /// Of this side's ICE: some servers that call themselves lite make checks all the same.
+    pub password: String,
     /// Seals what is sent.
     pub sealer: Sealer,
     /// Opens what is received.

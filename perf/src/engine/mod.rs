@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use worker::{Command, Setup, Worker};
 
-use crate::host;
+use crate::{host, ice};
 use log::SourceLog;
 use socket::SharedSocket;
 use tally::Tally;
@@ -259,6 +259,13 @@ impl Outlet {
     /// Sends one datagram. A network that takes none loses it.
     pub fn send(&self, datagram: &[u8]) {
         self.socket.send(self.from, self.to, datagram).ok();
+    }
+
+    /// Answers a check of the server's, if it is one.
+    pub fn answer(&self, datagram: &[u8], password: &str) {
+        if let Some(answer) = ice::answer(datagram, self.to.into(), password) {
+            self.send(&answer);
+        }
     }
 }
 

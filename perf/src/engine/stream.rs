@@ -18,6 +18,8 @@ pub struct StreamRx {
     pub log: Arc<SourceLog>,
     /// When it was asked for, engine's clock.
     pub asked_at: u64,
+    /// The server's last report of it: the middle of its NTP time, and when it came.
+    pub reported: Option<(u32, u64)>,
     /// What the server's sequence numbers are ahead of the source's; `None` until a packet of the
     /// stream was opened.
     offset: Option<u16>,
@@ -89,6 +91,7 @@ impl StreamRx {
             source,
             log,
             asked_at,
+            reported: None,
             offset: None,
             first: None,
             highest: 0,

@@ -15,7 +15,7 @@ use rtp::header::Header;
 use tokio::sync::{mpsc, oneshot};
 use webrtc_util::marshal::Unmarshal;
 
-use super::feedback::{self, AnyPacket, Asked};
+use super::feedback::{self, AnyPacket, Said};
 use super::link::{Connected, Link};
 use super::log::SourceLog;
 use super::payload;
@@ -23,8 +23,8 @@ use super::socket::{Batch, SharedSocket};
 use super::source::{SourceSpec, SourceTx};
 use super::stream::{StreamRx, Verdict};
 use super::tally::Tally;
-use crate::host;
 use crate::sfu::Feedback;
+use crate::{host, ice};
 
 /// How long it sleeps at most: what comes meanwhile waits in the socket's queue, stamped.
 const NAP: u64 = 500_000;
@@ -404,19 +404,16 @@ impl Worker {
         let Some(connected) = link.connected.as_mut() else { return };
         self.timers.push(Reverse((due.max(now) + BEAT, Timer::Beat(slot))));
         link.beats += 1;
-        let mut packets: Vec<AnyPacket> = Vec::new();
         let wall = self.epoch + now;
         for index in &link.sources {
             if let Some(sending) = self.sources[*index].as_ref() {
-                packets.extend(feedback::sender_report(&sending.tx, now, wall));
+                let report = feedback::sender_report(&sending.tx, now, wall);
+                say(&self.socket, link.local, connected, &report);
             }
         }
-        if !link.ssrcs.is_empty() {
-            let begun = link.ssrcs.iter().copied().zip(&link.streams);
-            packets.push(feedback::receiver_report(connected.own_ssrc, begun));
-        }
-        if !packets.is_empty() {
-            say(&self.socket, link.local, connected, &packets);
+        for (ssrc, stream) in link.ssrcs.iter().copied().zip(&link.streams) {
+            let report = feedback::receiver_report(connected.own_ssrc, ssrc, stream, now);
+            say(&self.socket, link.local, connected, &[report]);
         }
         if link.beats.is_multiple_of(BEATS_A_CHECK) {
             self.check(slot);
@@ -462,11 +459,9 @@ impl Worker {
         }
         self.timers.push(Reverse((due + link.ask_every, Timer::Ask(slot))));
         let begun = link.ssrcs.iter().copied().zip(&link.streams);
-        let video = begun.filter(|(_, stream)| stream.log.video);
-        let packets: Vec<AnyPacket> =
-            video.map(|(ssrc, _)| feedback::key_frame_request(connected.own_ssrc, ssrc)).collect();
-        if !packets.is_empty() {
-            say(&self.socket, link.local, connected, &packets);
+        for (ssrc, stream) in begun.filter(|(_, stream)| stream.log.video) {
+            let request = feedback::key_frame_request(connected.own_ssrc, ssrc);
+            about(&self.socket, link.local, connected, (ssrc, stream), due, request);
         }
     }
 
@@ -485,17 +480,16 @@ impl Worker {
         let Some(link) = self.links.get_mut(slot).and_then(Option::as_deref_mut) else { return };
         link.nack_due = false;
         let Some(connected) = link.connected.as_mut() else { return };
-        let mut packets: Vec<AnyPacket> = Vec::new();
         for (ssrc, stream) in link.ssrcs.iter().copied().zip(&link.streams) {
             let missing = stream.missing(NACKS_MAX);
             if !missing.is_empty() {
-                packets.push(feedback::again(connected.own_ssrc, ssrc, &missing));
+                link.nack_due = true;
+                let request = feedback::again(connected.own_ssrc, ssrc, &missing);
+                about(&self.socket, link.local, connected, (ssrc, stream), now, request);
             }
         }
-        if !packets.is_empty() {
-            link.nack_due = true;
+        if link.nack_due {
             self.timers.push(Reverse((now + NACK_AGAIN, Timer::Nack(slot))));
-            say(&self.socket, link.local, connected, &packets);
         }
     }
 
@@ -504,6 +498,14 @@ impl Worker {
         let link = self.links.get_mut(slot)?.as_deref_mut()?;
         // RFC 7983 §7; RFC 5761 §4.
         match *datagram.first()? {
+            0..=3 if link.connected.is_some() => {
+                let connected = link.connected.as_ref()?;
+                let answer = ice::answer(datagram, connected.remote.into(), &connected.password);
+                if let Some(answer) = answer {
+                    self.socket.send(link.local, connected.remote, &answer).ok();
+                }
+                Some(())
+            }
             0..=3 | 20..=63 => {
                 // Once it is connected nobody may read there any more.
                 link.door.try_send(Bytes::copy_from_slice(datagram)).ok();
@@ -647,34 +649,39 @@ impl Worker {
 
     fn take_rtcp(&mut self, slot: usize, at: u64, datagram: &[u8]) -> Option<()> {
         let link = self.links.get_mut(slot)?.as_deref_mut()?;
-        // Who sends nothing is asked nothing.
-        if link.sources.is_empty() {
-            return None;
-        }
         let connected = link.connected.as_mut()?;
         let Ok(plain) = connected.opener.rtcp(datagram) else {
             self.tally.corrupt += 1;
             return None;
         };
-        for asked in feedback::asked(&plain) {
-            let ssrc = match &asked {
-                Asked::KeyFrame { ssrc } | Asked::Again { ssrc, .. } => *ssrc,
+        for said in feedback::said(&plain) {
+            let ssrc = match said {
+                Said::Report { ssrc, .. } | Said::KeyFrame { ssrc } | Said::Again { ssrc, .. } => {
+                    ssrc
+                }
             };
-            let mut sources = link.sources.iter();
+            if let Said::Report { ntp, .. } = said {
+                let index = link.ssrcs.iter().position(|known| *known == ssrc);
+                if let Some(stream) = index.and_then(|index| link.streams.get_mut(index)) {
+                    stream.reported = Some((ntp, at));
+                }
+                continue;
+            }
             let known = |index: &&usize| {
                 self.sources[**index].as_ref().is_some_and(|it| it.tx.spec.ssrc == ssrc)
             };
-            let Some(sending) = sources.find(known).and_then(|i| self.sources[*i].as_mut()) else {
+            let index = link.sources.iter().find(known);
+            let Some(sending) = index.and_then(|index| self.sources[*index].as_mut()) else {
                 continue;
             };
-            let source = &mut sending.tx;
-            match asked {
-                Asked::KeyFrame { .. } => source.ask_for_key_frame(at),
-                Asked::Again { numbers, .. } => {
-                    for again in numbers.into_iter().filter_map(|seq| source.again(seq)) {
+            match said {
+                Said::Again { numbers, .. } => {
+                    for again in numbers.into_iter().filter_map(|seq| sending.tx.again(seq)) {
                         self.socket.send(link.local, connected.remote, &again).ok();
                     }
                 }
+                Said::KeyFrame { .. } => sending.tx.ask_for_key_frame(at),
+                Said::Report { .. } => {}
             }
         }
         Some(())
@@ -728,6 +735,19 @@ fn say(socket: &SharedSocket, from: Ipv4Addr, connected: &mut Connected, packets
     {
         socket.send(from, connected.remote, &sealed).ok();
     }
+}
+
+/// Says something about one stream, behind its report (RFC 3550 §6.1).
+fn about(
+    socket: &SharedSocket,
+    from: Ipv4Addr,
+    connected: &mut Connected,
+    (ssrc, stream): (u32, &StreamRx),
+    now: u64,
+    request: AnyPacket,
+) {
+    let report = feedback::receiver_report(connected.own_ssrc, ssrc, stream, now);
+    say(socket, from, connected, &[report, request]);
 }
 
 /// Opens a packet: whose it is, and whether it is whole.

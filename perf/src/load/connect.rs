@@ -107,11 +107,14 @@ impl Connector {
         let credentials = Credentials::with_local(offer.remote, &local.ufrag);
         let check = credentials.check()?.raw;
         let mut arrivals = door.arrivals;
-        open_path(&credentials, &outlet, &mut arrivals, &dtls_tx).await?;
-        // From now on there is only DTLS to come; what else does is dropped here.
+        let password = local.password.clone();
+        open_path(&credentials, &outlet, &password, &mut arrivals, &dtls_tx).await?;
+        let answers = outlet.clone();
         let sort = tokio::spawn(async move {
             while let Some(datagram) = arrivals.recv().await {
-                if is_dtls(&datagram) && dtls_tx.send(datagram).await.is_err() {
+                if !is_dtls(&datagram) {
+                    answers.answer(&datagram, &password);
+                } else if dtls_tx.send(datagram).await.is_err() {
                     return;
                 }
             }
@@ -125,7 +128,8 @@ impl Connector {
         let result = timeout(HANDSHAKE_TIMEOUT, handshake.run(Arc::new(outlet), dtls)).await;
         sort.abort();
         let (_, sealer, opener) = result.context("DTLS takes too long")??;
-        Ok(Connected { remote, check, sealer, opener, probe, own_ssrc: OWN_SSRC })
+        let password = local.password;
+        Ok(Connected { remote, check, password, sealer, opener, probe, own_ssrc: OWN_SSRC })
     }
 
     /// Begins to connect and stops before the handshake's second flight: a client that goes away
@@ -141,7 +145,8 @@ impl Connector {
             let credentials = Credentials::with_local(remote.offer.remote, &prepared.local.ufrag);
             let (records, dtls) = mpsc::channel(RECORDS);
             let mut arrivals = prepared.door.arrivals;
-            open_path(&credentials, &outlet, &mut arrivals, &records).await?;
+            let password = &prepared.local.password;
+            open_path(&credentials, &outlet, password, &mut arrivals, &records).await?;
             let handshake = Handshake {
                 identity: self.identity.clone(),
                 role: remote.role,
@@ -178,6 +183,7 @@ fn is_dtls(datagram: &[u8]) -> bool {
 async fn open_path(
     credentials: &Credentials,
     outlet: &Outlet,
+    password: &str,
     arrivals: &mut mpsc::Receiver<Bytes>,
     records: &mpsc::Sender<Bytes>,
 ) -> anyhow::Result<()> {
@@ -197,6 +203,8 @@ async fn open_path(
                         records.try_send(datagram).ok();
                     } else if let Some(answer) = credentials.answer(&datagram, &outstanding) {
                         return answer;
+                    } else {
+                        outlet.answer(&datagram, password);
                     }
                 }
             }

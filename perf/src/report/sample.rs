@@ -125,6 +125,7 @@ pub(super) fn step(load: f64) -> Step {
             reasons: 110,
         },
         process: Some(Process {
+            cores_waited: 0.01,
             cpu_us: cores_busy * seconds * 1e6,
             cores_busy,
             cores: 1,

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use ::sdp::{MediaDescription, SessionDescription};
 use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
 
 use super::super::{Feedback, LocalEnd, RemoteEnd};
 use crate::dtls::Role;
@@ -32,7 +33,7 @@ pub(super) fn offer(local: &LocalEnd, sources: &[Source]) -> String {
                 source.codec.into(),
                 source.clock_rate,
                 if source.codec == "opus" { 2 } else { 0 },
-                format_parameters(source.codec).into(),
+                format_parameters(&source.parameters),
             );
         if source.kind == "video" {
             for feedback in ["nack", "nack pli", "ccm fir", "transport-cc"] {
@@ -49,13 +50,14 @@ pub(super) fn offer(local: &LocalEnd, sources: &[Source]) -> String {
     bundle(sections.collect())
 }
 
-/// What a source of this codec says of itself where browsers would.
-fn format_parameters(codec: &str) -> &'static str {
-    match codec {
-        "H264" => "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
-        "VP9" => "profile-id=0",
-        _ => "",
-    }
+/// A codec's parameters as `fmtp` has them (RFC 8866 §6.15).
+fn format_parameters(parameters: &Value) -> String {
+    let one = |(name, value): (&String, &Value)| match value.as_str() {
+        Some(text) => format!("{name}={text}"),
+        None => format!("{name}={value}"),
+    };
+    let all = parameters.as_object().into_iter().flatten().map(one);
+    all.collect::<Vec<_>>().join(";")
 }
 
 impl Description {
