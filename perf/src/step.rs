@@ -200,7 +200,10 @@ impl Window {
         let late = self.tally.late.spread();
         let busy = self.tally.cpu as f64 / 1e9 / seconds;
         let overflow = self.overflow;
-        let limit = if overflow > self.tally.expected / 10_000 {
+        let given_up = self.tally.sources.given_up;
+        let limit = if given_up > 0 {
+            Some(format!("it was so late that it did not send {given_up} packets"))
+        } else if overflow > self.tally.expected / 10_000 {
             Some(format!("its receive queue was full: {overflow} packets lost there"))
         } else if late.p99_us > GENERATOR_LATE_US {
             Some(format!("it sent late: p99 {:.1} ms behind the schedule", late.p99_us / 1000.0))

@@ -79,6 +79,8 @@ pub struct SourceCounts {
     pub key_frame_requests: u64,
     /// Packets sent again.
     pub resent: u64,
+    /// Packets that were so late that they were never sent.
+    pub given_up: u64,
 }
 
 /// For sender reports (RFC 3550 §6.4.1).
@@ -121,6 +123,31 @@ impl SourceTx {
     /// When the next packet is due.
     pub fn due(&self) -> u64 {
         (self.round + self.piece().at).max(self.free_at)
+    }
+
+    /// Gives up what should have left long before `now` and goes on with the frame that is due then;
+    /// returns roughly how many packets are never sent. They take no numbers: nobody misses them.
+    pub fn catch_up(&mut self, now: u64) -> u64 {
+        let period = self.spec.pattern.period;
+        let behind = now.saturating_sub(self.due());
+        let packets = self.spec.pattern.packets_per_second() * behind as f64 / 1e9;
+        let rounds = now.saturating_sub(self.round) / period;
+        self.round += rounds * period;
+        self.rtp_round =
+            self.rtp_round.wrapping_add((rounds as u32).wrapping_mul(self.spec.pattern.rtp_period));
+        self.free_at = 0;
+        self.key_left = 0;
+        self.key_wanted = self.spec.pattern.video.is_some();
+        let within = now - self.round;
+        let ahead = |piece: &Piece| piece.first && piece.at >= within;
+        match self.spec.pattern.pieces.iter().position(ahead) {
+            Some(next) => self.next = next,
+            None => {
+                self.next = self.spec.pattern.pieces.len() - 1;
+                self.step();
+            }
+        }
+        packets as u64
     }
 
     /// The server asks for a key frame.
@@ -306,6 +333,21 @@ mod tests {
         // 700 packets are 3 s, more or less.
         assert!((8..=11).contains(&keys), "{keys}");
         assert_eq!(source.counts.key_frame_requests, 70);
+    }
+
+    #[test]
+    fn who_is_hopelessly_late_goes_on_where_it_should_be() {
+        let mut source = source();
+        for _ in 0..100 {
+            write(&mut source);
+        }
+        for seconds in [3, 30, 300] {
+            let now = source.due() + seconds * 1_000_000_000;
+            let given_up = source.catch_up(now);
+            assert!((200 * seconds..250 * seconds).contains(&given_up), "{given_up}");
+            let (due, sent, ..) = write(&mut source);
+            assert!((now..now + 100_000_000).contains(&due) && sent.starts_key_frame);
+        }
     }
 
     #[test]

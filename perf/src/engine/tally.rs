@@ -152,6 +152,7 @@ impl Tally {
         sum.key_frames += counts.key_frames;
         sum.key_frame_requests += counts.key_frame_requests;
         sum.resent += counts.resent;
+        sum.given_up += counts.given_up;
     }
 
     /// Takes in another thread's.

@@ -51,6 +51,10 @@ const ASK_AGAIN: u64 = 500_000_000;
 /// A packet that leaves later than that is counted as late.
 const LATE: u64 = 1_000_000;
 
+/// One that would leave later than that is not sent any more: a generator that is too slow must not
+/// fall behind for ever.
+const GIVE_UP: u64 = 1_000_000_000;
+
 /// How long a stream that is asked for may take to begin before it counts as never begun.
 const BEGIN: u64 = 3_000_000_000;
 
@@ -369,6 +373,13 @@ impl Worker {
     fn send_packet(&mut self, index: usize, due: u64) {
         let Some(sending) = self.sources.get_mut(index).and_then(Option::as_mut) else { return };
         let Sending { slot, tx: source } = sending;
+        let now = host::wall_nanos().saturating_sub(self.epoch);
+        if now > due + GIVE_UP {
+            source.counts.given_up += source.catch_up(now);
+            let next = source.due();
+            self.timers.push(Reverse((next, Timer::Source(index))));
+            return;
+        }
         let (number, mut sent) = source.write(&mut self.packet);
         let next = source.due();
         self.timers.push(Reverse((next, Timer::Source(index))));
