@@ -50,7 +50,8 @@ pub fn make() -> anyhow::Result<()> {
     ip(&format!("address add {SERVER}/24 dev server0"))?;
     ip("link set server0 up")?;
     ip("link set server1 up")?;
-    ip(&format!("route add local {NETWORK} dev lo"))
+    // On the server's device: libnice ties its sockets to that, and does not answer beyond it.
+    ip(&format!("route add local {NETWORK} dev server0"))
 }
 
 fn ip(arguments: &str) -> anyhow::Result<()> {

@@ -148,11 +148,12 @@ pub fn machine() -> Machine {
     }
 }
 
-/// Lets other threads of this core go before the calling one.
+/// Has the calling thread go before others of its core, where this process may. Those that it starts
+/// would inherit that: it is for threads that start nothing.
 #[expect(unsafe_code, reason = "setpriority")]
-pub fn yield_to_others() {
+pub fn go_first() {
     // SAFETY: no pointers; 0 is the calling thread. Who is refused runs on as it did.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) };
 }
 
 /// Raises the limit of open files as far as this process may.

@@ -44,7 +44,6 @@ pub(crate) fn block_on<T>(
 ) -> anyhow::Result<T> {
     host::raise_file_limit();
     host::pin(cores)?;
-    host::yield_to_others();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(future)
 }

@@ -56,8 +56,8 @@ pub struct Link {
     pub ask_every: u64,
     /// A look for missing packets is coming.
     pub nack_due: bool,
-    /// When the last key frame was asked for.
-    pub asked_at: u64,
+    /// A look for streams that wait for a key frame is coming.
+    pub key_frame_due: bool,
     /// How often its timer came.
     pub beats: u32,
 }
@@ -77,7 +77,7 @@ impl Link {
             transport: TransportFeedback::default(),
             ask_every: 0,
             nack_due: false,
-            asked_at: 0,
+            key_frame_due: false,
             beats: 0,
         }
     }

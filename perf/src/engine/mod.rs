@@ -128,6 +128,7 @@ impl Engine {
                     // One that cannot be pinned or is not precise measures all the same; the late
                     // packets tell.
                     host::pin(&[core]).ok();
+                    host::go_first();
                     nix::sys::prctl::set_timerslack(1).ok();
                     worker.run();
                 })?;

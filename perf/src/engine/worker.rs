@@ -45,8 +45,9 @@ const NACK_FIRST: u64 = 10_000_000;
 const NACK_AGAIN: u64 = 50_000_000;
 const NACKS_MAX: usize = 64;
 
-/// Between a viewer's own requests for a key frame, as in libwebrtc's receiver.
-const ASK_AGAIN: u64 = 500_000_000;
+/// A viewer that gets video and can show none asks for a key frame after so long, and again, as
+/// libwebrtc's does (`max_wait_for_keyframe`).
+const ASK_AGAIN: u64 = 200_000_000;
 
 /// A packet that leaves later than that is counted as late.
 const LATE: u64 = 1_000_000;
@@ -97,6 +98,7 @@ enum Timer {
     Beat(usize),
     TransportFeedback(usize),
     Nack(usize),
+    KeyFrame(usize),
     Ask(usize),
 }
 
@@ -365,6 +367,7 @@ impl Worker {
                 Timer::Beat(slot) => self.beat(slot, due),
                 Timer::TransportFeedback(slot) => self.give_transport_feedback(slot, due),
                 Timer::Nack(slot) => self.ask_again(slot, now),
+                Timer::KeyFrame(slot) => self.ask_for_key_frames(slot, now),
                 Timer::Ask(slot) => self.ask_for_nothing(slot, due),
             }
         }
@@ -429,7 +432,6 @@ impl Worker {
         if link.beats.is_multiple_of(BEATS_A_CHECK) {
             self.check(slot);
         }
-        self.ask_for_key_frames(slot, now);
     }
 
     fn check(&mut self, slot: usize) {
@@ -441,24 +443,21 @@ impl Worker {
         }
     }
 
-    /// A viewer that can show nothing asks for a key frame.
+    /// A viewer that can show nothing asks for a key frame, as long as that is so.
     fn ask_for_key_frames(&mut self, slot: usize, now: u64) {
         let Some(link) = self.links.get_mut(slot).and_then(Option::as_deref_mut) else { return };
+        link.key_frame_due = false;
         let Some(connected) = link.connected.as_mut() else { return };
-        if now < link.asked_at + ASK_AGAIN {
-            return;
-        }
         let begun = link.ssrcs.iter().copied().zip(&link.streams);
-        let waiting = begun.filter(|(_, stream)| stream.waits_for_key());
-        let packets: Vec<AnyPacket> = waiting
-            .map(|(ssrc, _)| feedback::key_frame_request(connected.own_ssrc, ssrc))
-            .collect();
-        if packets.is_empty() {
-            return;
+        for (ssrc, stream) in begun.filter(|(_, stream)| stream.waits_for_key()) {
+            link.key_frame_due = true;
+            self.tally.key_frame_reasons += 1;
+            let request = feedback::key_frame_request(connected.own_ssrc, ssrc);
+            about(&self.socket, link.local, connected, (ssrc, stream), now, request);
         }
-        link.asked_at = now;
-        self.tally.key_frame_reasons += packets.len() as u64;
-        say(&self.socket, link.local, connected, &packets);
+        if link.key_frame_due {
+            self.timers.push(Reverse((now + ASK_AGAIN, Timer::KeyFrame(slot))));
+        }
     }
 
     /// Asks for a key frame of everything, needed or not.
@@ -610,8 +609,11 @@ impl Worker {
                 false => self.tally.first_frame_before.note(time),
             }
         }
-        if could_show && stream.waits_for_key() {
-            self.ask_for_key_frames(slot, at);
+        if stream.waits_for_key() && !link.key_frame_due {
+            // Whoever just begins waits for the key frame that the server has asked for.
+            link.key_frame_due = true;
+            let due = if could_show { at } else { at + ASK_AGAIN };
+            self.timers.push(Reverse((due, Timer::KeyFrame(slot))));
             return Some(());
         }
         if link.feedback.nack && !link.nack_due && stream.has_gap() {
