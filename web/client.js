@@ -147,6 +147,17 @@ export class Room extends EventTarget {
     return this.#recv.receive(sender);
   }
 
+  /**
+   * Looks for new ways to the server in both directions, as after a change of network. Media keeps
+   * to the old ones until there are new ones. Firefox (153) does not come back from `failed` so.
+   *
+   * @returns {Promise<void>}  Once the browser is looking; `connectionstate` tells what it found.
+   * @throws {CorinthError} `negotiation`, `closed`, or the server's refusal.
+   */
+  async restartIce() {
+    await Promise.all([this.#send.restart(), this.#recv.restart()]);
+  }
+
   /** Leaves and closes everything. @param {any} [appData]  For the others' `peerleft`. */
   leave(appData) {
     this.#signaling.notify('leave', { appData });

@@ -175,6 +175,17 @@ export class RecvTransport extends Transport {
     }
   }
 
+  // The browser restarts because the offer has other credentials than the one before.
+  async renegotiate() {
+    if (this.#sections.length === 0) return; // nothing was offered yet
+    try {
+      await this.#exchange(this.#sections);
+    } catch (error) {
+      await this.#rollBack();
+      throw error;
+    }
+  }
+
   async #rollBack() {
     if (this.pc?.signalingState !== 'have-remote-offer') return;
     await this.pc.setRemoteDescription({ type: 'rollback' });

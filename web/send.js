@@ -136,9 +136,18 @@ export class SendTransport extends Transport {
       this.#sources.get(transceiver.mid).live = false;
       if (transceiver === this.#first) transceiver.direction = 'inactive';
       else transceiver.stop();
-      const { sections } = await this.#offer();
-      await this.#answer(sections, this.#sources);
+      await this.#negotiate();
     });
+  }
+
+  renegotiate() {
+    this.pc.restartIce(); // done by the next negotiation, should this one fail
+    return this.#negotiate();
+  }
+
+  async #negotiate() {
+    const { sections } = await this.#offer();
+    await this.#answer(sections, this.#sources);
   }
 
   async #offer() {

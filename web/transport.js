@@ -86,6 +86,23 @@ export class Transport {
     this.id = id;
   }
 
+  /**
+   * Has the browser look for a way to the server anew. Until it has found one, media keeps to the
+   * old way.
+   */
+  restart() {
+    return this.run(async () => {
+      if (!this.remote) return;
+      const restarted = await this.signaling.request('restartTransport', { id: this.id });
+      this.remote = { ...this.remote, ...restarted };
+      try {
+        await this.renegotiate();
+      } catch (error) {
+        throw asNegotiationError(error);
+      }
+    });
+  }
+
   /** `transportState`: the server notices some ends before the browser does. */
   serverSays({ id, ice, dtls }) {
     if (!this.remote || id !== this.id) return;

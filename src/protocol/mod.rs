@@ -53,5 +53,5 @@ pub use rtp_parameters::{Encoding, PtRole, SourceParameters};
 pub use sender_parameters::SenderParameters;
 pub use transport::{
     DtlsParameters, DtlsRole, DtlsState, Fingerprint, FingerprintAlgorithm, IceCandidate,
-    IceParameters, IceState, TransportCreated,
+    IceParameters, IceState, TransportCreated, TransportRestarted,
 };

@@ -33,6 +33,11 @@ pub enum Request {
         /// A Sender of this client.
         id: SenderId,
     },
+    /// `restartTransport`
+    RestartTransport {
+        /// A transport of this client.
+        id: TransportId,
+    },
 }
 
 /// What wants no answer.
@@ -185,6 +190,10 @@ impl Request {
             "requestKeyFrame" => {
                 let SenderWire { id } = parse_data(data)?;
                 Self::RequestKeyFrame { id }
+            }
+            "restartTransport" => {
+                let TransportWire { id } = parse_data(data)?;
+                Self::RestartTransport { id }
             }
             "leave" | "updateTransport" | "closeTransport" | "closeReceiver" => {
                 return Err(Error::bad_request(format!("method: {method} is a notification")));
@@ -350,6 +359,11 @@ impl From<EnableSenderWire> for EnableSender {
 #[derive(Deserialize)]
 struct SenderWire {
     id: SenderId,
+}
+
+#[derive(Deserialize)]
+struct TransportWire {
+    id: TransportId,
 }
 
 #[derive(Deserialize)]

@@ -240,6 +240,14 @@ pub struct TransportCreated {
     pub dtls_parameters: DtlsParameters,
 }
 
+/// The answer to `restartTransport`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransportRestarted {
+    /// The server's new credentials.
+    pub ice_parameters: IceParameters,
+}
+
 /// `ice` of `transportState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

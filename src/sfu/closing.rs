@@ -77,7 +77,9 @@ impl Router {
         self.stats.transports -= 1;
         association.transport.close();
         transmit(&mut association.transport, &mut self.stats, out);
-        self.ufrags.remove(&association.transport.ice().credentials.ufrag);
+        for credentials in association.transport.ice().credentials() {
+            self.ufrags.remove(&credentials.ufrag);
+        }
         for path in association.transport.ice().paths() {
             self.paths.remove(path);
         }

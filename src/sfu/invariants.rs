@@ -33,13 +33,15 @@ impl Router {
     }
 
     fn assert_transports(&self) {
-        assert_eq!(self.ufrags.len(), self.transports.len());
-        let mut paths = 0;
+        let (mut ufrags, mut paths) = (0, 0);
         for (key, association) in &self.transports {
             let owner = &self.peers[association.peer];
             assert_eq!(owner.transports.get(&association.id), Some(&key));
             let ice = association.transport.ice();
-            assert_eq!(self.ufrags.get(&ice.credentials.ufrag), Some(&key));
+            for credentials in ice.credentials() {
+                assert_eq!(self.ufrags.get(&credentials.ufrag), Some(&key));
+                ufrags += 1;
+            }
             assert!(ice.paths().len() <= PATHS_MAX);
             assert!(ice.paths().iter().all(|path| self.paths.get(path) == Some(&key)));
             paths += ice.paths().len();
@@ -53,6 +55,7 @@ impl Router {
                 assert!(!association.receives(*ssrc), "one direction an SSRC");
             }
         }
+        assert_eq!(ufrags, self.ufrags.len(), "fragments that are over are gone");
         assert_eq!(paths, self.paths.len(), "each path leads to the transport that knows it");
         let listed: usize = self.peers.values().map(|peer| peer.transports.len()).sum();
         assert_eq!(listed, self.transports.len());

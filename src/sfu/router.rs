@@ -286,7 +286,8 @@ impl Router {
             request.username_local.try_into().map_err(|_| DropReason::StunUnknownUfrag)?;
         let key = *self.ufrags.get(ufrag).ok_or(DropReason::StunUnknownUfrag)?;
         let association = self.transports.get_mut(key).ok_or(DropReason::StunUnknownUfrag)?;
-        let credentials = &association.transport.ice().credentials;
+        let credentials = association.transport.ice().credentials().find(|it| it.ufrag == *ufrag);
+        let credentials = credentials.ok_or(DropReason::StunUnknownUfrag)?;
         if !request.verify(&credentials.key) {
             return Err(DropReason::StunBadIntegrity);
         }
@@ -307,6 +308,9 @@ impl Router {
         }
         let len = stun::write_success(slot, id, remote, &credentials.key);
         out.commit(path, len);
+        if let Some(over) = association.transport.ice_mut().confirm(ufrag) {
+            self.ufrags.remove(&over);
+        }
         self.open_path(now, key, path, request.use_candidate, out);
         Ok(())
     }

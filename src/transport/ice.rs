@@ -1,6 +1,8 @@
-//! ICE-lite (RFC 8445 §2.5): credentials, the paths that valid checks have opened, where to send,
-//! and consent. It answers checks and never sends one. STUN itself is `wire::stun`'s; which
-//! transport a check belongs to is the Router's to find.
+//! ICE-lite (RFC 8445 §2.5): credentials and their restart, the paths that valid checks have
+//! opened, where to send, and consent. It answers checks and never sends one. STUN itself is
+//! `wire::stun`'s; which transport a check belongs to is the Router's to find.
+
+use std::iter;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -72,7 +74,9 @@ pub struct PathChange {
 #[derive(Debug)]
 pub struct Ice {
     /// Ours; checks are verified with them. Apart, as they are large and seldom looked at.
-    pub credentials: Box<Credentials>,
+    credentials: Box<Credentials>,
+    /// A restart's. No valid check was made with them yet; the first one puts the others out.
+    pending: Option<Box<Credentials>>,
     state: IceState,
     /// Least recently checked first, at most `PATHS_MAX`.
     paths: Vec<Path>,
@@ -87,12 +91,32 @@ impl Ice {
     pub fn new(credentials: Credentials) -> Self {
         Self {
             credentials: Box::new(credentials),
+            pending: None,
             state: IceState::New,
             paths: Vec::new(),
             selected: None,
             nominated: false,
             alive_at: None,
         }
+    }
+
+    /// Those in force: one set, or two while a restart's wait to be used.
+    pub fn credentials(&self) -> impl Iterator<Item = &Credentials> {
+        iter::once(&*self.credentials).chain(self.pending.as_deref())
+    }
+
+    /// RFC 8445 §9: checks may be made with these too from now on, and only with these once one
+    /// was. Paths and consent stay. `Some`: the fragment of an earlier restart, which is over.
+    pub fn restart(&mut self, credentials: Credentials) -> Option<Ufrag> {
+        let replaced = self.pending.replace(Box::new(credentials));
+        replaced.map(|replaced| replaced.ufrag)
+    }
+
+    /// A valid check was made with the credentials of this fragment. `Some`: they are a restart's,
+    /// used for the first time, and this is the fragment that is over now.
+    pub fn confirm(&mut self, used: &Ufrag) -> Option<Ufrag> {
+        let credentials = self.pending.take_if(|pending| pending.ufrag == *used)?;
+        Some(std::mem::replace(&mut self.credentials, credentials).ufrag)
     }
 
     /// A check on `path` whose integrity held.
@@ -197,6 +221,24 @@ mod tests {
         assert_eq!(&a.ufrag[..2], b"BB", "63 = 1 * 62 + 1");
         assert_ne!(a.ufrag, b.ufrag);
         assert_ne!(a.password, b.password);
+    }
+
+    #[test]
+    fn a_restarts_credentials_put_the_others_out_once_they_are_used() {
+        let mut rng = StdRng::from_seed([1; 32]);
+        let [first, second, third] = [(); 3].map(|()| Credentials::generate(ShardId(3), &mut rng));
+        let ufrags = [&first, &second, &third].map(|credentials| credentials.ufrag);
+        let in_force = |ice: &Ice| ice.credentials().map(|it| it.ufrag).collect::<Vec<_>>();
+        let mut ice = Ice::new(first);
+        assert_eq!(ice.confirm(&ufrags[0]), None);
+        assert_eq!(ice.restart(second), None);
+        assert_eq!(ice.restart(third), Some(ufrags[1]), "nobody used those of the second");
+        assert_eq!(ice.confirm(&ufrags[0]), None);
+        assert_eq!(ice.confirm(&ufrags[1]), None);
+        assert_eq!(in_force(&ice), [ufrags[0], ufrags[2]]);
+        assert_eq!(ice.confirm(&ufrags[2]), Some(ufrags[0]));
+        assert_eq!(ice.confirm(&ufrags[2]), None, "once");
+        assert_eq!(in_force(&ice), [ufrags[2]]);
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn a_million_datagrams_of_noise_are_counted_and_change_nothing() {
 #[test]
 fn checks_with_the_wrong_key_open_nothing() {
     let (mut world, [a, _], [_, unknown]) = scene(2);
-    let username = world.link(a, SEND).username().to_owned();
+    let username = world.link(a, SEND).credentials[0].username.clone();
     let forged = (0..1000u32).map(|i| {
         let mut id = [7; 12];
         id[..4].copy_from_slice(&i.to_be_bytes());

@@ -78,13 +78,35 @@ pub(crate) struct RtpIn {
     pub(crate) label: Label,
 }
 
+/// The server's credentials, as checks use them.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    /// `server's fragment:this side's fragment`.
+    pub(crate) username: String,
+    pub(crate) password: String,
+}
+
+impl Credentials {
+    /// From the answer to `createTransport` or `restartTransport`.
+    pub(crate) fn read(answer: &Value) -> Self {
+        let ice = &answer["iceParameters"];
+        assert_eq!(ice["iceLite"], true);
+        let text = |name: &str| ice[name].as_str().expect(name).to_owned();
+        Self { username: format!("{}:sim", text("usernameFragment")), password: text("password") }
+    }
+}
+
 /// The client's end of one transport.
 pub(crate) struct Link {
     pub(crate) id: u32,
     /// Where it sends from now.
     pub(crate) address: SocketAddr,
-    username: String,
-    password: String,
+    /// All that it was given, the latest restart's last.
+    pub(crate) credentials: Vec<Credentials>,
+    /// Which of them its checks are made with.
+    pub(crate) uses: usize,
+    /// Which of them the server has answered last.
+    pub(crate) confirmed: usize,
     pub(crate) plan: Plan,
     dtls: Dtls,
     /// The server knows this side's fingerprint.
@@ -120,8 +142,6 @@ impl Link {
         (epoch, now): (Instant, Timestamp),
         seed: u64,
     ) -> Self {
-        let ice = &created["iceParameters"];
-        let text = |name: &str| ice[name].as_str().expect(name).to_owned();
         let server: DtlsParameters =
             serde_json::from_value(created["dtlsParameters"].clone()).expect("dtlsParameters");
         let mut dtls = Dtls::new(identity, epoch, now);
@@ -129,8 +149,9 @@ impl Link {
         Self {
             id,
             address,
-            username: format!("{}:sim", text("usernameFragment")),
-            password: text("password"),
+            credentials: vec![Credentials::read(created)],
+            uses: 0,
+            confirmed: 0,
             plan,
             dtls,
             stated: !plan.answers,
@@ -161,16 +182,13 @@ impl Link {
         self.keys.is_some() && self.stated && !self.closed && !self.dtls_over
     }
 
-    /// `server's fragment:this side's fragment`.
-    pub(crate) fn username(&self) -> &str {
-        &self.username
-    }
-
-    /// Sends one check from `from`, which the server need not know yet.
+    /// Sends one check from `from`, which the server need not know yet. Its id begins with the
+    /// number of the credentials, for the answer will be signed with the same.
     pub(crate) fn check(&mut self, from: SocketAddr, nominate: bool, controlled: bool) {
         let mut id = [0; 12];
         self.rng.fill(&mut id);
-        let (username, password) = (&*self.username, &*self.password);
+        id[0] = u8::try_from(self.uses).expect("so many restarts");
+        let Credentials { username, password } = &self.credentials[self.uses];
         let check = Check { id, username, password, nominate, controlled };
         self.outgoing.push((from, check.encode()));
     }
@@ -211,8 +229,10 @@ impl Link {
     }
 
     fn handle_answer(&mut self, now: Timestamp, to: SocketAddr, datagram: &[u8]) {
-        let answer = read_answer(datagram, &self.password);
+        let used = usize::from(datagram[8]);
+        let answer = read_answer(datagram, &self.credentials[used].password);
         self.answers.push(answer);
+        self.confirmed = used;
         if let Answer::Success { mapped, .. } = answer {
             assert_eq!(mapped, to, "the address that the check came from");
             if !std::mem::replace(&mut self.ice_done, true) {

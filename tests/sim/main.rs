@@ -27,5 +27,6 @@ mod orders;
 mod overload;
 mod random_ops;
 mod reports;
+mod restart;
 mod streams;
 mod turns;

@@ -42,17 +42,22 @@ fn random_operations_keep_everything_true() {
         let stats = storm.world.router.stats();
         let busy = [stats.dtls_connected, stats.rtp_forwarded, stats.key_frame_requests];
         assert!(busy.iter().all(|count| *count > 20), "a storm, not a breeze: {busy:?}");
+        let fates = storm.fates;
+        assert!(fates.iter().all(|count| *count > 10), "every fate of credentials: {fates:?}");
     }
 }
 
 struct Storm {
     world: World,
     rng: fastrand::Rng,
+    /// Checks with credentials that are over, are in force, and are a restart's.
+    fates: [u32; 3],
 }
 
 impl Storm {
     fn new(seed: u64) -> Self {
-        Self { world: World::new(seed), rng: fastrand::Rng::with_seed(seed ^ 0x5eed) }
+        let rng = fastrand::Rng::with_seed(seed ^ 0x5eed);
+        Self { world: World::new(seed), rng, fates: [0; 3] }
     }
 
     fn run(mut self) -> Self {
@@ -93,7 +98,9 @@ impl Storm {
             53..68 => self.enable(who),
             68..75 => self.play_or_stop(who),
             75..78 => self.request_key_frame(who),
-            78..92 => self.send_media(who),
+            78..81 => self.restart_transport(who),
+            81..84 => self.check(),
+            84..92 => self.send_media(who),
             92..95 => self.send_junk(who),
             _ => self.talk_nonsense(who),
         }
@@ -213,6 +220,38 @@ impl Storm {
             return self.world.flush();
         }
         self.world.close_transport(who, id);
+    }
+
+    fn restart_transport(&mut self, who: Who) {
+        let id = self.id();
+        let codes = self.model(who).transport(id);
+        if codes.is_empty() {
+            return self.world.restart(who, id).expect("nothing speaks against it");
+        }
+        let _ = self.ask(who, "restartTransport", json!({"id": id}), codes);
+    }
+
+    /// A check with credentials that a transport has now or had once. In force are those of the
+    /// latest restart, and until they are used the ones that were used last.
+    fn check(&mut self) {
+        let links = self.world.everybody().flat_map(|who| {
+            let live = self.world[who].links.iter().filter(|link| link.is_live());
+            let restarted = live.filter(|link| link.credentials.len() > 1);
+            restarted.map(move |link| (who, link.id, link.credentials.len() - 1, link.confirmed))
+        });
+        let links: Vec<_> = links.collect();
+        let Some((who, id, newest, confirmed)) = self.rng.choice(links) else { return };
+        let used = self.rng.usize(..=newest);
+        let fate = match used {
+            _ if used == confirmed => 1,
+            _ if used == newest => 2,
+            _ => 0,
+        };
+        self.fates[fate] += 1;
+        assert_eq!(self.world.is_answered(who, id, used), fate > 0, "{used} of {newest}");
+        if fate == 0 {
+            self.world.link(who, id).uses = confirmed;
+        }
     }
 
     fn create_receiver(&mut self, who: Who) {

@@ -68,12 +68,12 @@ fn good(method: &str) -> Value {
         "enableSender" => {
             json!({"id": 7, "transportId": 1111, "rtpSettings": {"useRtx": true}})
         }
-        "requestKeyFrame" => json!({"id": 7}),
+        "requestKeyFrame" | "restartTransport" => json!({"id": 7}),
         _ => json!({"id": 2222, "appData": {"why": "x"}}),
     }
 }
 
-const REQUESTS: [&str; 9] = [
+const REQUESTS: [&str; 10] = [
     "join",
     "createTransport",
     "createReceiver",
@@ -83,6 +83,7 @@ const REQUESTS: [&str; 9] = [
     "playSender",
     "stopSender",
     "requestKeyFrame",
+    "restartTransport",
 ];
 
 const NOTIFICATIONS: [&str; 4] = ["leave", "updateTransport", "closeTransport", "closeReceiver"];
@@ -164,6 +165,7 @@ fn required_members() {
         ("playSender", "/id"),
         ("stopSender", "/id"),
         ("requestKeyFrame", "/id"),
+        ("restartTransport", "/id"),
         ("join", "/rtpCapabilities/codecs"),
         ("join", "/rtpCapabilities/codecs/0/clockRate"),
     ] {
@@ -305,6 +307,7 @@ fn numbers_fit_32_bits() {
         ("playSender", "/id"),
         ("stopSender", "/id"),
         ("requestKeyFrame", "/id"),
+        ("restartTransport", "/id"),
     ] {
         let mut data = good(method);
         set(&mut data, pointer, json!(4_294_967_296_u64));
@@ -357,7 +360,7 @@ fn methods_of_the_other_sort_and_unknown_ones() {
     for method in REQUESTS {
         assert!(notification(method, &good(method)).is_err(), "{method}");
     }
-    for method in ["", "Join", "restartTransport", "newPeer"] {
+    for method in ["", "Join", "getStats", "newPeer"] {
         let error = request(method, &json!({})).unwrap_err();
         assert_eq!(error, Error::not_found(format!("unknown method: {method}")));
         assert!(notification(method, &json!({})).is_err(), "{method}");

@@ -1,4 +1,4 @@
-//! Fingerprints in and out, and the answer to `createTransport` letter by letter.
+//! Fingerprints in and out, and the answers about transports letter by letter.
 
 use super::*;
 
@@ -61,7 +61,7 @@ fn one_to_eight_fingerprints() {
 }
 
 #[test]
-fn the_answer_to_create_transport() {
+fn the_answers_to_create_transport_and_restart_transport() {
     let candidate = IceCandidate {
         foundation: "udp1".into(),
         ip: "192.0.2.1".parse().unwrap(),
@@ -107,4 +107,8 @@ fn the_answer_to_create_transport() {
         vec!["0F"; 32].join(":")
     );
     assert_eq!(serde_json::to_string(&created).unwrap(), expected);
+
+    let restarted = TransportRestarted { ice_parameters: created.ice_parameters };
+    let (parameters, _) = expected.split_once(r#","iceCandidates""#).unwrap();
+    assert_eq!(serde_json::to_string(&restarted).unwrap(), format!("{parameters}}}"));
 }

@@ -136,6 +136,9 @@ impl Router {
             Request::CreateTransport(request) => {
                 return self.create_transport(now, key, id, request);
             }
+            Request::RestartTransport { id: transport } => {
+                return self.restart_transport(key, id, transport);
+            }
             Request::CreateReceiver(request) => self.create_receiver(key, request, out),
             Request::PauseReceiver(command) => self.pause_receiver(key, &command, out),
             Request::ResumeReceiver(command) => self.resume_receiver(now, key, &command, out),

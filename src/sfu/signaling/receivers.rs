@@ -4,7 +4,8 @@ use super::Response;
 use crate::protocol::transport::{IceCandidateType, IceProtocol};
 use crate::protocol::{
     Announcement, CreateReceiver, CreateTransport, Direction, DtlsParameters, DtlsRole, Error,
-    IceCandidate, IceParameters, ReceiverCommand, SourceParameters, TransportCreated, envelope,
+    IceCandidate, IceParameters, ReceiverCommand, SourceParameters, TransportCreated,
+    TransportRestarted, envelope,
 };
 use crate::sfu::Outbox;
 use crate::sfu::association::{Association, Made};
@@ -13,7 +14,7 @@ use crate::sfu::router::Router;
 use crate::transport::Transport;
 use crate::transport::ice::Credentials;
 use crate::types::limit::{RECEIVERS_PER_PEER_MAX, TRANSPORTS_PER_PEER_MAX};
-use crate::types::{Kind, PeerKey, ReceiverKey, RoomKey, Ssrc, Timestamp};
+use crate::types::{Kind, PeerKey, ReceiverKey, RoomKey, Ssrc, Timestamp, TransportId};
 
 impl Router {
     pub(super) fn create_transport(
@@ -47,11 +48,7 @@ impl Router {
         }
         let candidates = if request.udp { self.ice_candidates() } else { Vec::new() };
         let response = TransportCreated {
-            ice_parameters: IceParameters {
-                username_fragment: credentials.ufrag_str().into(),
-                password: credentials.password.clone(),
-                ice_lite: true,
-            },
+            ice_parameters: ice_parameters(&credentials),
             ice_candidates: candidates,
             dtls_parameters: DtlsParameters {
                 role: Some(DtlsRole::Auto),
@@ -63,6 +60,23 @@ impl Router {
         self.ufrags.insert(credentials.ufrag, transport);
         self.peers[key].transports.insert(request.id, transport);
         self.stats.transports += 1;
+        Ok(envelope::success(id, &response))
+    }
+
+    /// New credentials beside those that its checks are made with; nothing else changes.
+    pub(super) fn restart_transport(
+        &mut self,
+        key: PeerKey,
+        id: u64,
+        transport: TransportId,
+    ) -> Response {
+        let transport = self.transport_of(key, transport)?;
+        let credentials = Credentials::generate(self.config.shard, &mut self.secrets);
+        let response = TransportRestarted { ice_parameters: ice_parameters(&credentials) };
+        self.ufrags.insert(credentials.ufrag, transport);
+        if let Some(over) = self.transports[transport].transport.ice_mut().restart(credentials) {
+            self.ufrags.remove(&over);
+        }
         Ok(envelope::success(id, &response))
     }
 
@@ -225,5 +239,13 @@ impl Router {
                 out.text(*other, announcement.for_sender(id));
             }
         }
+    }
+}
+
+fn ice_parameters(credentials: &Credentials) -> IceParameters {
+    IceParameters {
+        username_fragment: credentials.ufrag_str().into(),
+        password: credentials.password.clone(),
+        ice_lite: true,
     }
 }

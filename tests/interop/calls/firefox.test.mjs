@@ -4,6 +4,7 @@
 import { after, before, test } from 'node:test';
 import { Browser } from '../lib/browsers.mjs';
 import { call, pairs, watch } from '../lib/call.mjs';
+import { restartIce } from '../lib/restart.mjs';
 import { Server } from '../lib/server.mjs';
 
 const TIMEOUT = { timeout: 120_000 };
@@ -18,10 +19,12 @@ after(async () => {
   await server?.stop();
 });
 
-test('two Firefox pages: ten seconds of both; pause, stop, leave', TIMEOUT, async () => {
+test('two Firefox pages: ten seconds of both; pause, stop, restart, leave', TIMEOUT, async () => {
   await call(server, 'firefox', { ada: firefox, bob: firefox }, async ([ada, bob]) => {
     await watch([ada, bob]);
     await buttons(ada, bob);
+    for (const guest of [ada, bob]) await restartIce(guest.page);
+    for (const { viewer, other } of pairs([ada, bob])) await viewer.flows(other, 'video');
     await ada.click('#leave');
     await bob.seesGone(ada);
   });

@@ -1,11 +1,13 @@
-// The client library where the demo page does not go: requests that fail half-way, and what an app
-// may do afterwards. The library runs in Chromium pages of its own; what fails is decided here.
+// The client library where the demo page does not go: requests that fail half-way, what an app may
+// do afterwards, and restarts of ICE. The library runs in Chromium pages of its own; what fails is
+// decided here.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Browser } from '../lib/browsers.mjs';
 import { Client, newRoom } from '../lib/client.mjs';
 import { until } from '../lib/expect.mjs';
+import { restartIce } from '../lib/restart.mjs';
 import { Server } from '../lib/server.mjs';
 
 const TIMEOUT = { timeout: 60_000 };
@@ -92,6 +94,43 @@ test('what is received ends with its sender, the first one too', TIMEOUT, async 
   await until('the track has ended', async () => (
     await bob.run(() => window.received.readyState) === 'ended'));
   for (const app of [ada, bob]) await app.close();
+});
+
+test('media flows on while both directions restart ICE, and afterwards', TIMEOUT, async () => {
+  const room = newRoom();
+  const ada = await App.join(room, 'ada');
+  const bob = await App.join(room, 'bob');
+  for (const app of [ada, bob]) await app.run(({ room }) => room.restartIce()); // nothing there yet
+  await ada.run(async ({ room, track }) => { await room.send(track); });
+  await bob.run(async ({ room, sender }) => { await room.receive(await sender('ada')); });
+  await bob.decodes(1);
+  for (const app of [ada, bob, ada, bob]) await restartIce(app.page);
+  await ada.run(async ({ room, track }) => { await room.send(track.clone()); });
+  await bob.run(async ({ room, sender }) => { await room.receive(await sender('ada', 1)); });
+  await bob.decodes(2);
+  for (const app of [ada, bob]) await app.close();
+});
+
+test('what has failed comes back by a restart', TIMEOUT, async () => {
+  const room = newRoom();
+  const ada = await App.join(room, 'ada');
+  const bob = await App.join(room, 'bob');
+  await ada.run(async ({ room, track }) => { await room.send(track); });
+  await bob.run(async ({ room, sender }) => { await room.receive(await sender('ada')); });
+  await bob.decodes(1);
+  const state = (app) => app.run(({ room }) => room.connection.overall);
+  process.kill(server.pid, 'SIGSTOP');
+  try {
+    await until('both have failed', async () => (
+      await state(ada) === 'failed' && await state(bob) === 'failed'), { timeout: 40_000 });
+  } finally {
+    process.kill(server.pid, 'SIGCONT');
+  }
+  await Promise.all([ada, bob].map((app) => restartIce(app.page)));
+  for (const app of [ada, bob]) {
+    assert.equal(await state(app), 'connected');
+    await app.close();
+  }
 });
 
 /** A page that has the library, a room and a moving picture to send. */

@@ -15,14 +15,19 @@ const [USERNAME, MESSAGE_INTEGRITY, PRIORITY, USE_CANDIDATE, ICE_CONTROLLING] = 
 const HEADER_LENGTH = 20;
 const INTEGRITY_LENGTH = 24;
 
-/** Sends a nominating check to the transport's last candidate; fails unless it succeeds. */
-export async function check({ iceParameters, iceCandidates }) {
+/**
+ * Sends a nominating check to the transport's last candidate; fails unless it succeeds.
+ *
+ * @param {object} transport - the answer to createTransport.
+ * @param {number} [timeout] - milliseconds.
+ */
+export async function check({ iceParameters, iceCandidates }, timeout) {
   const { usernameFragment, password } = iceParameters;
   const { ip, port } = iceCandidates.filter(({ ip }) => !ip.includes(':')).at(-1);
   const socket = dgram.createSocket('udp4');
   try {
     socket.send(request(`${usernameFragment}:node`, password), port, ip);
-    const [answer] = await within('answer to the check', once(socket, 'message'));
+    const [answer] = await within('answer to the check', once(socket, 'message'), timeout);
     if (answer.readUInt16BE(0) !== BINDING_SUCCESS) throw new Error('the check was refused');
   } finally {
     socket.close();

@@ -1,4 +1,4 @@
-// PROTOCOL sections 4 and 5: createTransport, updateTransport, closeTransport.
+// PROTOCOL sections 4 and 5: createTransport, updateTransport, restartTransport, closeTransport.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -144,6 +144,40 @@ test('transportState is told to whom asked for it, and to nobody else', async ()
     await client.quiet();
     client.drop();
   }
+});
+
+test('restartTransport gives new credentials; the old ones hold until they are used', async () => {
+  const [client, other] = await pair();
+  const old = await client.request('createTransport', { id: 1, dtlsParameters: dtls() });
+  await check(old);
+  const restarted = await client.request('restartTransport', { id: 1 });
+  assert.deepEqual(Object.keys(restarted), ['iceParameters']);
+  const { usernameFragment, password, iceLite } = restarted.iceParameters;
+  assert.match(usernameFragment, /^[A-Za-z0-9+/]{4,256}$/);
+  assert.match(password, /^[A-Za-z0-9+/]{22,256}$/);
+  assert.equal(iceLite, true);
+  assert.notEqual(usernameFragment, old.iceParameters.usernameFragment);
+  assert.notEqual(password, old.iceParameters.password);
+  await check(old);
+  await check({ ...old, ...restarted });
+  await assert.rejects(check(old, 300), /no answer/);
+  await check({ ...old, ...restarted });
+  await client.quiet();
+  await other.quiet();
+  for (const peer of [client, other]) peer.drop();
+});
+
+test('restartTransport of no transport of this peer', async () => {
+  const [client, other] = await pair();
+  await other.request('createTransport', { id: 1 });
+  assert.match(await client.refused(404, 'restartTransport', { id: 1 }), /no such transport: 1/);
+  await client.request('createTransport', { id: 2 });
+  await client.notify('closeTransport', { id: 2 });
+  await client.refused(404, 'restartTransport', { id: 2 });
+  for (const data of [undefined, {}, { id: '1' }, { id: -1 }]) {
+    await client.refused(400, 'restartTransport', data);
+  }
+  for (const peer of [client, other]) peer.drop();
 });
 
 test('the seventeenth transport is one too many', async () => {

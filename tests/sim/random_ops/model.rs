@@ -9,7 +9,7 @@ use crate::link::Link;
 use crate::source::Source;
 
 /// Requests that need data.
-pub(crate) const REQUESTS: [&str; 8] = [
+pub(crate) const REQUESTS: [&str; 9] = [
     "createTransport",
     "createReceiver",
     "pauseReceiver",
@@ -18,6 +18,7 @@ pub(crate) const REQUESTS: [&str; 8] = [
     "playSender",
     "stopSender",
     "requestKeyFrame",
+    "restartTransport",
 ];
 
 /// The errors that a request may get: any of them, and none only if there are none.
@@ -68,6 +69,12 @@ impl Model<'_> {
             (link.is_some_and(|link| link.plan.direction == Some("recv")), 409),
             (neighbours.any(|it| it.ssrc == source.ssrc), 400),
         ])
+    }
+
+    /// Of a transport that must be there.
+    pub(crate) fn transport(&self, id: u32) -> Codes {
+        let unknown = self.0.link(id).is_none();
+        Codes::of(&[(self.0.knowledge.is_none(), 403), (unknown, 404)])
     }
 
     pub(crate) fn receiver(&self, id: u32) -> Codes {

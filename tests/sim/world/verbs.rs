@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use corinth::types::Kind;
+use corinth::types::{DropReason, Kind};
 use serde_json::{Value, json};
 
 use super::{Who, World};
 use crate::client::{Client, Watched};
 use crate::knowledge::Knowledge;
-use crate::link::{Link, Plan};
+use crate::link::{Credentials, Link, Plan};
 use crate::source::Source;
 
 impl World {
@@ -106,6 +106,28 @@ impl World {
         let link = self.link(who, id);
         link.check(link.address, nominate, false);
         self.flush();
+    }
+
+    /// Gets new ICE credentials. Checks go on with the old ones until the link says otherwise.
+    pub(crate) fn restart(&mut self, who: Who, id: u32) -> Result<(), u16> {
+        let restarted = self.request(who, "restartTransport", json!({"id": id}))?;
+        self.link(who, id).credentials.push(Credentials::read(&restarted));
+        Ok(())
+    }
+
+    /// Whether the server answers a nominating check that is made with the transport's credentials
+    /// of this number. It uses them from now on.
+    pub(crate) fn is_answered(&mut self, who: Who, id: u32, credentials: usize) -> bool {
+        let unknown = self.drops(DropReason::StunUnknownUfrag);
+        let link = self.link(who, id);
+        link.uses = credentials;
+        let before = link.answers.len();
+        self.check(who, id, true);
+        self.settle();
+        let answered = self.link(who, id).answers.len() > before;
+        let unknown = self.drops(DropReason::StunUnknownUfrag) - unknown;
+        assert_eq!(unknown, u64::from(!answered), "answered or dropped for this reason");
+        answered
     }
 
     pub(crate) fn close_transport(&mut self, who: Who, id: u32) {
