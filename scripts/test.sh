@@ -59,6 +59,10 @@ tools() {
   command -v cargo >/dev/null || die "no cargo: see https://rustup.rs (1.95 or newer)"
   command -v cc >/dev/null || missing+=(gcc libc6-dev)
   [ "$(uname -m)" != x86_64 ] || command -v valgrind >/dev/null || missing+=(valgrind libc6-dbg)
+  # A server to compare with, and what makes network namespaces.
+  command -v janus >/dev/null || missing+=(janus)
+  command -v ip >/dev/null || missing+=(iproute2)
+  command -v unshare >/dev/null || missing+=(util-linux)
   command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
   if [ "$browsers" = yes ]; then
     [ -x "$chromium" ] || missing+=(chromium)
