@@ -9,13 +9,16 @@ use futures_lite::future::FutureExt;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
+use super::clock::unix_time;
 use super::mailbox::{HandOver, Mail};
 use super::state::Shard;
 use crate::http::server::{Received, answer, receive, send};
+use crate::http::token::Denied;
 use crate::http::{Request, Response, Upgrade, asset, stats};
 use crate::net::{adopt_stream, duplicate_stream};
+use crate::sfu::Newcomer;
 use crate::signal::{Connection, Outgoing};
-use crate::types::{PeerKey, ShardId};
+use crate::types::{PeerKey, Refusal, Rights, ShardId};
 
 /// Connections of a shard that are no WebSockets (yet); further ones are closed unheard.
 const VISITORS_MAX: usize = 1024;
@@ -103,18 +106,28 @@ async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: V
         Ok(upgrade) => upgrade,
         Err(response) => return answer(stream, response).await,
     };
+    let rights = match shard.live().admit(&received.request, &upgrade, unix_time()) {
+        Ok(rights) => rights,
+        Err(denied) => {
+            shard.refuse(match denied {
+                Denied::Token(_) => Refusal::Token,
+                Denied::Rights(_) => Refusal::Rights,
+            });
+            return answer(stream, denied.response()).await;
+        }
+    };
     let Some((owner, lease)) = Lease::take(&shard, &upgrade.room).await else {
         return answer(stream, busy()).await;
     };
     let read_ahead = received.read_ahead;
     if owner == shard.id {
         drop(visit);
-        return open(shard, stream, read_ahead, upgrade, lease).await;
+        return open(shard, stream, read_ahead, upgrade, rights, lease).await;
     }
     let Ok(duplicate) = duplicate_stream(&stream) else {
         return answer(stream, busy()).await;
     };
-    let hand_over = HandOver { stream: duplicate, read_ahead, upgrade };
+    let hand_over = HandOver { stream: duplicate, read_ahead, upgrade, rights };
     match shard.post(owner, Mail::HandOver(Box::new(hand_over))) {
         Ok(()) => lease.hand_over(),
         Err(_) => answer(stream, busy()).await,
@@ -125,11 +138,18 @@ fn busy() -> Response {
     Response::text(503, "the server is too busy").header("Retry-After", "5")
 }
 
+fn refused(refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::Peers => Response::text(429, "the room is full"),
+        other => Response::text(503, other.label()),
+    }
+}
+
 /// Takes a connection that another shard accepted, and the lease with it.
 pub(super) async fn take_over(shard: Rc<Shard>, hand_over: HandOver) {
-    let HandOver { stream, read_ahead, upgrade } = hand_over;
+    let HandOver { stream, read_ahead, upgrade, rights } = hand_over;
     let lease = Lease::adopt(&shard, &upgrade.room);
-    open(shard, adopt_stream(stream), read_ahead, upgrade, lease).await;
+    open(shard, adopt_stream(stream), read_ahead, upgrade, rights, lease).await;
 }
 
 /// Serves a WebSocket in a room of this shard from its upgrade to its end.
@@ -138,14 +158,17 @@ async fn open(
     mut stream: TcpStream,
     read_ahead: Vec<u8>,
     upgrade: Upgrade,
+    rights: Rights,
     lease: Lease,
 ) {
     let Ok(_pass) = shard.gate.enter() else {
         return answer(stream, Response::text(503, "the server is going away")).await;
     };
     let outgoing = Rc::new(Outgoing::default());
-    let Some(session) = Session::open(&shard, &upgrade, &outgoing, lease) else {
-        return answer(stream, Response::text(429, "the room is full")).await;
+    let newcomer = Newcomer { room: &upgrade.room, peer: &upgrade.peer, rights };
+    let session = match Session::open(&shard, &newcomer, &outgoing, lease) {
+        Ok(session) => session,
+        Err(refusal) => return answer(stream, refused(refusal)).await,
     };
     if !send(&mut stream, upgrade.response()).await {
         return;
@@ -168,19 +191,18 @@ struct Session {
 }
 
 impl Session {
-    /// `None`: the room is full.
     fn open(
         shard: &Rc<Shard>,
-        upgrade: &Upgrade,
+        newcomer: &Newcomer<'_>,
         outgoing: &Rc<Outgoing>,
         lease: Lease,
-    ) -> Option<Self> {
+    ) -> Result<Self, Refusal> {
         let peer = shard.with(|router, now, out| {
-            let peer = router.handle_open(now, &upgrade.room, &upgrade.peer, out)?;
+            let peer = router.handle_open(now, newcomer, out)?;
             out.connect(peer, Rc::clone(outgoing));
-            Some(peer)
+            Ok(peer)
         })?;
-        Some(Self { shard: Rc::clone(shard), peer, _lease: lease })
+        Ok(Self { shard: Rc::clone(shard), peer, _lease: lease })
     }
 
     fn hear(&self, text: &str) {

@@ -1,6 +1,6 @@
 //! The clock. The only file that may read one; everybody else is passed a [`Timestamp`].
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::types::Timestamp;
 
@@ -26,6 +26,12 @@ impl Clock {
     pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.epoch.elapsed().as_micros() as u64)
     }
+}
+
+/// Seconds since 1970, by the system's clock: for what people and other machines date.
+#[expect(clippy::disallowed_methods, reason = "this file is where the clock is read")]
+pub fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// How busy this thread is: its CPU time against the time that goes by.

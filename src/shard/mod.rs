@@ -19,5 +19,6 @@ mod run;
 mod serve;
 mod state;
 
+pub use clock::unix_time;
 pub use live::Live;
 pub use serve::{Running, serve};

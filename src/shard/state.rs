@@ -17,7 +17,7 @@ use super::outbox::ShardOutbox;
 use crate::cluster::{Directory, home};
 use crate::net::{Rx, Tx};
 use crate::sfu::Router;
-use crate::types::{Deadline, DropReason, IoKind, ShardId, ShardStats, Timestamp};
+use crate::types::{Deadline, DropReason, IoKind, Refusal, ShardId, ShardStats, Timestamp};
 
 /// What all shards of a process agree on.
 #[derive(Debug, Clone, Copy)]
@@ -210,6 +210,11 @@ impl Shard {
     /// Peers now.
     pub(super) fn peers(&self) -> u64 {
         self.core.borrow().router.stats().peers
+    }
+
+    /// Counts somebody who was not let in.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.core.borrow_mut().router.stats_mut().refuse(refusal);
     }
 
     /// Counts that datagrams have woken the shard.

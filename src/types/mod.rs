@@ -6,6 +6,8 @@ mod histogram;
 pub mod id;
 pub mod limit;
 pub mod path;
+pub mod refusal;
+pub mod rights;
 pub mod rtp;
 pub mod stats;
 pub mod time;
@@ -18,6 +20,8 @@ pub use id::{
     TransportKey,
 };
 pub use path::{IoKind, Path, SocketId};
+pub use refusal::Refusal;
+pub use rights::Rights;
 pub use rtp::{Mid, Pt, Rid, SeqNo, Ssrc};
 pub use stats::ShardStats;
 pub use time::{Deadline, Reason, Timestamp};

@@ -1,9 +1,10 @@
 //! What one shard counts: plain integers, no atomics; published by copying.
 
-use super::Reason;
 use super::drop::{DROP_REASONS, DropReason};
 use super::histogram::Histogram;
 use super::limit::TRAIN_MAX;
+use super::refusal::REFUSALS;
+use super::{Reason, Refusal};
 
 /// Sizes of batches are counted by powers of two: 1, 2–3, 4–7, …, 32–63, 64.
 pub const BATCH_CLASSES: usize = 7;
@@ -60,6 +61,7 @@ pub struct ShardStats {
     /// Rooms, of any shard, that this shard's part of the directory has an entry for now.
     pub directory_rooms: u64,
     drops: [u64; DROP_REASONS],
+    refusals: [u64; REFUSALS],
 }
 
 impl Default for ShardStats {
@@ -89,6 +91,7 @@ impl Default for ShardStats {
             transports: 0,
             directory_rooms: 0,
             drops: [0; DROP_REASONS],
+            refusals: [0; REFUSALS],
         }
     }
 }
@@ -119,6 +122,16 @@ impl ShardStats {
     /// How often `reason` occurred.
     pub fn drops(&self, reason: DropReason) -> u64 {
         self.drops[reason as usize]
+    }
+
+    /// Counts one refusal.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refusals[refusal as usize] += 1;
+    }
+
+    /// How often somebody was refused for this.
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.refusals[refusal as usize]
     }
 
     /// All drops together.

@@ -1,0 +1,37 @@
+//! Why somebody was refused. Every refusal that a limit or a missing permission causes is counted
+//! under one of these.
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident => $label:literal,)*) => {
+        /// Why a connection or a request was refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Refusal {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Refusal {
+            /// All of them, in the order of their discriminants.
+            pub const ALL: &'static [Refusal] = &[$(Refusal::$name,)*];
+
+            /// Stable name for logs and statistics.
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Refusal::$name => $label,)*
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// No token where one is needed, or one that is no good (401).
+    Token => "token",
+    /// A good token that does not allow it (403).
+    Rights => "rights",
+    /// The room is full (429).
+    Peers => "peers",
+}
+
+/// How many kinds there are.
+pub const REFUSALS: usize = Refusal::ALL.len();
