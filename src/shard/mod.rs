@@ -21,4 +21,4 @@ mod state;
 
 pub use clock::unix_time;
 pub use live::Live;
-pub use serve::{Running, serve};
+pub use serve::{Occasion, Running, serve};

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -31,6 +33,9 @@ const MEDIA_BUFFERS: SocketOptions =
 /// Connections that wait to be accepted, per shard.
 const BACKLOG: i32 = 1024;
 
+/// How often files are looked at.
+const FILES_INTERVAL: Duration = Duration::from_secs(2);
+
 /// A signal that comes again so soon is the same one: `timeout`, and whoever else signals a process
 /// and then its group, sends it twice.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
@@ -39,6 +44,9 @@ const SAME_SIGNAL: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Running {
     http: SocketAddr,
+    /// Files that are looked at now and then, and what they were like.
+    files: Vec<(PathBuf, Option<Stamp>)>,
+    secure: bool,
     media: Vec<Vec<SocketAddr>>,
     notes: Vec<String>,
     shards: Vec<JoinHandle<io::Result<()>>>,
@@ -48,6 +56,26 @@ pub struct Running {
     events: UnixStream,
     event: UnixStream,
     signals: Signals,
+}
+
+/// Why what can change is read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// Somebody wants it.
+    Asked,
+    /// A file that the configuration names has changed; the configuration itself counts as before.
+    FilesChanged,
+}
+
+/// What tells one state of a file from another.
+type Stamp = (u64, u64, i64, i64);
+
+fn stamped(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Vec<(PathBuf, Option<Stamp>)> {
+    let stamp = |file: &Path| {
+        let about = file.metadata().ok()?;
+        Some((about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
+    };
+    files.into_iter().map(|file| (file.as_ref().to_owned(), stamp(file.as_ref()))).collect()
 }
 
 /// Which signals have come, since somebody last looked.
@@ -79,6 +107,8 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
     let (events, event) = UnixStream::pair()?;
     let mut running = Running {
         http,
+        files: stamped(live.files()),
+        secure: live.tls.is_some(),
         media: Vec::new(),
         notes: Vec::new(),
         shards: Vec::new(),
@@ -124,6 +154,12 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
              media, and Firefox not even there (see --media-address)"
                 .to_owned(),
         );
+    }
+    if !running.secure && !http.ip().is_loopback() {
+        running.notes.push(format!(
+            "{http} speaks plain HTTP, which is for reverse proxies: browsers give camera and \
+             microphone to HTTPS only (see --certificate)"
+        ));
     }
     running.notes.dedup();
     running.start(parts, &cores)?;
@@ -191,15 +227,26 @@ impl Running {
     }
 
     /// Waits for a signal to stop, if they are caught, or for the end of a shard, and stops. A
-    /// further one while it stops ends the process at once. At SIGHUP the shards go on with what
-    /// `reload` returns; an error of it is logged and changes nothing.
-    pub fn wait(mut self, mut reload: impl FnMut() -> io::Result<Live>) -> io::Result<()> {
+    /// further one while it stops ends the process at once. At SIGHUP, and when files have changed,
+    /// the shards go on with what `reload` returns; an error of it is logged and changes nothing.
+    pub fn wait(mut self, mut reload: impl FnMut(Occasion) -> io::Result<Live>) -> io::Result<()> {
+        self.events.set_read_timeout(Some(FILES_INTERVAL))?;
         loop {
-            let mut event = [0];
-            self.events.read_exact(&mut event)?;
-            if self.signals.reload.swap(false, Ordering::Relaxed) {
-                match reload() {
-                    Ok(live) => self.go_on_with(live),
+            let mut event = [SIGNAL];
+            match self.events.read_exact(&mut event) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => read?,
+            }
+            // Before they are read: what changes after that is seen the next time.
+            let files = stamped(self.files.iter().map(|(file, _)| file));
+            let occasion = match self.signals.reload.swap(false, Ordering::Relaxed) {
+                true => Some(Occasion::Asked),
+                false => (files != self.files).then_some(Occasion::FilesChanged),
+            };
+            if let Some(occasion) = occasion {
+                self.files = files;
+                match reload(occasion) {
+                    Ok(live) => self.go_on_with(live, occasion),
                     Err(error) => tracing::error!("everything stays as it was: {error}"),
                 }
             }
@@ -213,12 +260,18 @@ impl Running {
         self.stop_shards()
     }
 
-    fn go_on_with(&mut self, live: Live) {
+    fn go_on_with(&mut self, live: Live, occasion: Occasion) {
+        if !self.files.iter().map(|(file, _)| file).eq(live.files()) {
+            self.files = stamped(live.files());
+        }
         let live = Arc::new(live);
         for commander in &mut self.commanders {
             commander.give(Order::Live(Arc::clone(&live)));
         }
-        tracing::info!("the configuration has been read again");
+        match occasion {
+            Occasion::Asked => tracing::info!("the configuration has been read again"),
+            Occasion::FilesChanged => tracing::info!("a changed certificate has been read"),
+        }
     }
 
     /// Closes every connection (1001), ends the shards and waits for them, less than 5 s. An error
@@ -249,8 +302,11 @@ impl Drop for Running {
     }
 }
 
-/// The byte that says so; a signal's is another.
+/// The byte that says so.
 const ENDED: u8 = 0;
+
+/// Any other one.
+const SIGNAL: u8 = b'X';
 
 /// Tells the main thread that a shard's thread is over, also when it panicked.
 struct Ended(UnixStream);
@@ -366,6 +422,7 @@ impl fmt::Display for Running {
                 IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
-        writeln!(f, "corinth: open http://{open}")
+        let scheme = if self.secure { "https" } else { "http" };
+        writeln!(f, "corinth: open {scheme}://{open}")
     }
 }
