@@ -9,10 +9,11 @@ use futures_lite::future::FutureExt;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
+use super::host;
 use super::mailbox::{HandOver, Mail};
 use super::state::Shard;
 use crate::http::server::{Received, answer, receive, send};
-use crate::http::{Request, Response, Upgrade, asset, stats};
+use crate::http::{Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::{adopt_stream, duplicate_stream};
 use crate::signal::{Connection, Outgoing};
 use crate::types::{PeerKey, ShardId};
@@ -89,12 +90,26 @@ async fn page(shard: &Shard, request: &Request) -> Response {
     }
     let response = match request.path.as_str() {
         "/stats" => stats::response(&shard.stats_of_all().await),
+        "/metrics" => metrics_page(shard).await,
+        "/healthz" => health::health(shard.common.pulse.stuck()),
+        "/readyz" => health::readiness(shard.hindrance().as_deref()),
         _ => asset(request).unwrap_or_else(|| Response::text(404, "there is nothing here")),
     };
     match request.method.as_str() {
         "HEAD" => response.without_body(),
         _ => response,
     }
+}
+
+async fn metrics_page(shard: &Shard) -> Response {
+    let stats = shard.stats_of_all().await;
+    let process = host::process(shard.common.started, shard.common.descriptors);
+    let mut page = String::new();
+    for piece in metrics::pieces(&stats, &process) {
+        page.push_str(&piece);
+        glommio::yield_if_needed().await;
+    }
+    metrics::response(page)
 }
 
 /// Brings an upgrade request to the shard that owns its room.

@@ -4,7 +4,7 @@
 //! - `serve`: the server as a whole; `host`: what it needs of its host.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
 //! - `media`, `accept`: its tasks. `mailbox`: how it talks to the other shards.
-//! - `clock`: the only reader of the time.
+//! - `clock`: the only reader of the time. `pulse`: which shards move.
 
 mod accept;
 mod clock;
@@ -12,6 +12,7 @@ mod host;
 mod mailbox;
 mod media;
 mod outbox;
+mod pulse;
 mod run;
 mod serve;
 mod state;

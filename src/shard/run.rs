@@ -163,6 +163,7 @@ async fn beat(shard: Rc<Shard>) {
     let (mut published, mut busy, mut beats) = (0, BusyMeter::start(), 0);
     loop {
         sleep(HEARTBEAT).await;
+        shard.common.pulse.beat(shard.id);
         beats += 1;
         if beats % BUSY_BEATS == 0 {
             shard.measure_busy_share(&mut busy);

@@ -13,8 +13,10 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
+use super::clock;
 use super::host;
 use super::mailbox::mesh;
+use super::pulse::Pulse;
 use super::run::{self, Parts};
 use super::state::Common;
 use crate::config::{Config, MediaAddress};
@@ -81,6 +83,9 @@ pub fn serve(config: &Config) -> io::Result<Running> {
         ping_interval: config.ping_interval,
         io: config.io,
         even_trains: config.even_trains,
+        pulse: Arc::new(Pulse::new(shards)),
+        started: clock::date(),
+        descriptors,
     };
     let identity = Identity::generate().map_err(io::Error::other)?;
     let mut parts = Vec::with_capacity(shards);
@@ -90,7 +95,7 @@ pub fn serve(config: &Config) -> io::Result<Running> {
         running.media.push(media.sockets.iter().map(MediaSocket::local_addr).collect());
         running.stop.push(stop);
         parts.push(Parts {
-            common,
+            common: common.clone(),
             ends,
             listener,
             sockets: media.sockets,

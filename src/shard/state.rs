@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use glommio::sync::{Gate, Semaphore};
 use super::clock::{BusyMeter, Clock};
 use super::mailbox::{Answer, Mail, Mailbox, Question};
 use super::outbox::ShardOutbox;
+use super::pulse::Pulse;
 use crate::cluster::{Directory, home};
 use crate::net::Rx;
 use crate::sfu::Router;
 use crate::types::{Deadline, DropReason, IoKind, ShardId, ShardStats, Timestamp};
 
 /// What all shards of a process agree on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Common {
     /// How many there are.
     pub(super) shards: usize,
@@ -30,6 +32,12 @@ pub(super) struct Common {
     pub(super) io: IoKind,
     /// Whether the Router evens trains.
     pub(super) even_trains: bool,
+    /// When each shard last moved.
+    pub(super) pulse: Arc<Pulse>,
+    /// When the server started, since 1970.
+    pub(super) started: Duration,
+    /// How many descriptors there may be.
+    pub(super) descriptors: u64,
 }
 
 /// One shard.
@@ -74,10 +82,10 @@ impl Shard {
     ) -> Rc<Self> {
         Rc::new(Self {
             id,
-            common,
             clock,
             core: RefCell::new(Core { router, rx, out }),
             directory: RefCell::new(Directory::new(common.shards)),
+            common,
             mailbox,
             armed: Cell::new(None),
             timer: RefCell::new(None),
@@ -221,6 +229,12 @@ impl Shard {
         let mut stats = self.core.borrow().router.stats().clone();
         stats.directory_rooms = self.directory.borrow().rooms() as u64;
         stats
+    }
+
+    /// Why no new calls should be sent to this server now, if there is a reason.
+    pub(super) fn hindrance(&self) -> Option<String> {
+        let (shard, silence) = self.common.pulse.stuck()?;
+        Some(format!("shard {} has not moved for {} seconds", shard.0, silence.as_secs()))
     }
 
     /// Sends to another shard; gives the mail back if there is no room for it.

@@ -2,6 +2,8 @@
 //! ends.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod program;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
