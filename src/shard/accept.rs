@@ -165,7 +165,7 @@ async fn open(
     if !send(&mut stream, upgrade.response()).await {
         return;
     }
-    let interval = shard.common.ping_interval;
+    let interval = shard.live().ping_interval;
     let mut connection = Connection::new(stream, &read_ahead, outgoing, interval);
     let end = connection.run(|text| session.hear(text)).await;
     // The peer is gone before the goodbye, which may take its time.

@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_lite::AsyncReadExt;
 use futures_lite::future::{self, FutureExt};
 use glommio::timer::sleep;
 use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle};
@@ -14,10 +13,11 @@ use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, T
 use super::accept::{accept, take_over};
 use super::clock::{BusyMeter, Clock};
 use super::host::{IO_MEMORY, RING_DEPTH, explain};
+use super::live::Live;
 use super::mailbox::{Ends, Mail, Mailbox};
 use super::media::{keep_time, receive};
-use super::outbox::ShardOutbox;
-use super::state::{Common, Shard};
+use super::orders::{Order, Orders};
+use super::state::{Common, Core, Shard};
 use crate::net::{self, MediaSocket};
 use crate::sfu::{Candidate, Identity, Router, RouterConfig};
 use crate::signal::Close;
@@ -65,8 +65,10 @@ pub(super) struct Parts {
     pub(super) identity: Identity,
     /// For the Router's randomness.
     pub(super) seed: [u8; 32],
-    /// Its other end is dropped when the shard shall stop.
-    pub(super) stop: UnixStream,
+    /// What it begins with of what can change.
+    pub(super) live: Arc<Live>,
+    /// What the main thread tells it.
+    pub(super) orders: Orders,
 }
 
 /// The executor of this thread, on `core` if that is possible; says whether it was.
@@ -87,7 +89,7 @@ pub(super) fn executor(core: Option<usize>) -> io::Result<(LocalExecutor, bool)>
 
 /// Runs a shard until it is told to stop.
 pub(super) async fn run(parts: Parts) -> io::Result<()> {
-    let Parts { common, ends, listener, sockets, candidates, identity, seed, stop } = parts;
+    let Parts { common, ends, listener, sockets, candidates, identity, seed, live, orders } = parts;
     let queue = |shares, latency, name| {
         glommio::executor().create_task_queue(Shares::Static(shares), latency, name)
     };
@@ -107,7 +109,7 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
     });
     let id = ends.shard;
     let (mailbox, wires) = Mailbox::new(ends);
-    let shard = Shard::new(id, common, clock, mailbox, router, rx, ShardOutbox::new(tx));
+    let shard = Shard::new(id, common, live, clock, mailbox, Core::new(router, rx, tx));
     let receiver = Rc::clone(&shard);
     // glommio polls a task as it is spawned, so what the tasks use has to be there before.
     let mut tasks = wires.connect(move |from, mail| deliver(&receiver, signal, from, mail));
@@ -121,8 +123,10 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
     let accepting = accept(Rc::clone(&shard), net::adopt_listener(listener));
     let accepting = glommio::spawn_local_into(accepting, signal)?;
 
-    // Nothing is ever written to it: it ends when the other end is dropped.
-    let _ = net::adopt_pair(stop).read(&mut [0]).await;
+    let obey = |order| match order {
+        Order::Live(live) => shard.go_on_with(live),
+    };
+    orders.follow(obey).await;
     accepting.cancel().await;
     say_goodbye(&shard).await;
     // An executor that ends does not drop the tasks that wait, nor the sockets that they hold.

@@ -10,12 +10,14 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
 use super::clock;
 use super::host;
+use super::live::Live;
 use super::mailbox::mesh;
+use super::orders::{Commander, Order, orders};
 use super::pulse::Pulse;
 use super::run::{self, Parts};
 use super::state::Common;
@@ -42,18 +44,28 @@ pub struct Running {
     media: Vec<Vec<SocketAddr>>,
     notes: Vec<String>,
     shards: Vec<JoinHandle<io::Result<()>>>,
-    /// Dropped to stop the shard of that index.
-    stop: Vec<UnixStream>,
-    /// A byte comes when a shard has ended, or a signal.
+    /// Tell the shard of that index what to do; dropped to stop it.
+    commanders: Vec<Commander>,
+    /// A byte comes when a shard has ended ([`ENDED`]), or a signal.
     events: UnixStream,
     event: UnixStream,
-    /// From when it is true, a signal ends the process at once.
+    signals: Signals,
+}
+
+/// Which signals have come, since somebody last looked.
+#[derive(Debug, Default)]
+struct Signals {
+    /// SIGHUP: the configuration shall be read again.
+    reload: Arc<AtomicBool>,
+    /// SIGINT or SIGTERM.
+    stop: Arc<AtomicBool>,
+    /// From when it is true, such a one ends the process at once.
     stopping: Arc<AtomicBool>,
 }
 
 /// Starts a server. Errors say what to do about them, as far as that is known. The process may
 /// have as many descriptors afterwards as it is allowed to ask for.
-pub fn serve(config: &Config) -> io::Result<Running> {
+pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
     host::check()?;
     if config.io == IoKind::Ring {
         host::check_media_ring()?;
@@ -72,15 +84,15 @@ pub fn serve(config: &Config) -> io::Result<Running> {
         media: Vec::new(),
         notes: Vec::new(),
         shards: Vec::new(),
-        stop: Vec::new(),
+        commanders: Vec::new(),
         events,
         event,
-        stopping: Arc::default(),
+        signals: Signals::default(),
     };
+    let live = Arc::new(live);
     let common = Common {
         shards,
         directory_seed: u64::from_ne_bytes(random()?),
-        ping_interval: config.ping_interval,
         io: config.io,
         even_trains: config.even_trains,
         pulse: Arc::new(Pulse::new(shards)),
@@ -91,9 +103,9 @@ pub fn serve(config: &Config) -> io::Result<Running> {
     let mut parts = Vec::with_capacity(shards);
     for ((ends, listener), port) in mesh(shards).into_iter().zip(listeners).zip(ports) {
         let media = bind_media(&config.media_addresses, port, &mut running.notes)?;
-        let (stop, stopped) = UnixStream::pair()?;
+        let (commander, orders) = orders()?;
         running.media.push(media.sockets.iter().map(MediaSocket::local_addr).collect());
-        running.stop.push(stop);
+        running.commanders.push(commander);
         parts.push(Parts {
             common: common.clone(),
             ends,
@@ -102,7 +114,8 @@ pub fn serve(config: &Config) -> io::Result<Running> {
             candidates: media.candidates,
             identity: identity.clone(),
             seed: random()?,
-            stop: stopped,
+            live: Arc::clone(&live),
+            orders,
         });
     }
     let buffers = parts.iter().flat_map(|parts| &parts.sockets);
@@ -166,24 +179,51 @@ impl Running {
         Ok(())
     }
 
-    /// From now on SIGINT and SIGTERM do not end the process, but [`Running::wait`].
+    /// From now on SIGINT, SIGTERM and SIGHUP do not end the process, but are for
+    /// [`Running::wait`].
     pub fn catch_signals(&self) -> io::Result<()> {
-        for signal in [SIGINT, SIGTERM] {
-            let stopping = Arc::clone(&self.stopping);
-            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stopping)?;
+        let Signals { reload, stop, stopping } = &self.signals;
+        for (signal, flag) in [(SIGINT, stop), (SIGTERM, stop), (SIGHUP, reload)] {
+            if signal != SIGHUP {
+                let stopping = Arc::clone(stopping);
+                signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stopping)?;
+            }
+            // The flag first: whoever reads the byte looks at it.
+            signal_hook::flag::register(signal, Arc::clone(flag))?;
             signal_hook::low_level::pipe::register(signal, self.event.try_clone()?)?;
         }
         Ok(())
     }
 
-    /// Waits for a signal, if they are caught, or for the end of a shard, and stops. A further
-    /// signal while it stops ends the process at once.
-    pub fn wait(mut self) -> io::Result<()> {
-        self.events.read_exact(&mut [0])?;
-        self.stop.clear();
+    /// Waits for a signal to stop, if they are caught, or for the end of a shard, and stops. A
+    /// further one while it stops ends the process at once. At SIGHUP the shards go on with what
+    /// `reload` returns; an error of it is logged and changes nothing.
+    pub fn wait(mut self, mut reload: impl FnMut() -> io::Result<Live>) -> io::Result<()> {
+        loop {
+            let mut event = [0];
+            self.events.read_exact(&mut event)?;
+            if self.signals.reload.swap(false, Ordering::Relaxed) {
+                match reload() {
+                    Ok(live) => self.go_on_with(live),
+                    Err(error) => tracing::error!("everything stays as it was: {error}"),
+                }
+            }
+            if event == [ENDED] || self.signals.stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        self.commanders.clear();
         thread::sleep(SAME_SIGNAL);
-        self.stopping.store(true, Ordering::Relaxed);
+        self.signals.stopping.store(true, Ordering::Relaxed);
         self.stop_shards()
+    }
+
+    fn go_on_with(&mut self, live: Live) {
+        let live = Arc::new(live);
+        for commander in &mut self.commanders {
+            commander.give(Order::Live(Arc::clone(&live)));
+        }
+        tracing::info!("the configuration has been read again");
     }
 
     /// Closes every connection (1001), ends the shards and waits for them, less than 5 s. An error
@@ -193,7 +233,7 @@ impl Running {
     }
 
     fn stop_shards(&mut self) -> io::Result<()> {
-        self.stop.clear();
+        self.commanders.clear();
         let mut result = Ok(());
         for thread in self.shards.drain(..) {
             let ended = match thread.join() {
@@ -214,13 +254,16 @@ impl Drop for Running {
     }
 }
 
+/// The byte that says so; a signal's is another.
+const ENDED: u8 = 0;
+
 /// Tells the main thread that a shard's thread is over, also when it panicked.
 struct Ended(UnixStream);
 
 impl Drop for Ended {
     fn drop(&mut self) {
         // Nobody reads any more: then nobody needs to be told.
-        let _ = self.0.write_all(&[0]);
+        let _ = self.0.write_all(&[ENDED]);
     }
 }
 

@@ -11,11 +11,12 @@ use futures_lite::future::poll_fn;
 use glommio::sync::{Gate, Semaphore};
 
 use super::clock::{BusyMeter, Clock};
+use super::live::Live;
 use super::mailbox::{Answer, Mail, Mailbox, Question};
 use super::outbox::ShardOutbox;
 use super::pulse::Pulse;
 use crate::cluster::{Directory, home};
-use crate::net::Rx;
+use crate::net::{Rx, Tx};
 use crate::sfu::Router;
 use crate::types::{Deadline, DropReason, IoKind, ShardId, ShardStats, Timestamp};
 
@@ -26,8 +27,6 @@ pub(super) struct Common {
     pub(super) shards: usize,
     /// Says which shard's directory has which room.
     pub(super) directory_seed: u64,
-    /// Between pings on a WebSocket.
-    pub(super) ping_interval: Duration,
     /// How media gets into the kernel and out of it.
     pub(super) io: IoKind,
     /// Whether the Router evens trains.
@@ -47,6 +46,7 @@ pub(super) struct Shard {
     pub(super) id: ShardId,
     /// What it has in common with the others.
     pub(super) common: Common,
+    live: RefCell<Arc<Live>>,
     clock: Clock,
     core: RefCell<Core>,
     directory: RefCell<Directory>,
@@ -62,11 +62,19 @@ pub(super) struct Shard {
     pub(super) gate: Gate,
 }
 
+/// What a turn uses.
 #[derive(Debug)]
-struct Core {
+pub(super) struct Core {
     router: Router,
     rx: Rx,
     out: ShardOutbox,
+}
+
+impl Core {
+    /// A Router between the two halves of its media sockets.
+    pub(super) fn new(router: Router, rx: Rx, tx: Tx) -> Self {
+        Self { router, rx, out: ShardOutbox::new(tx) }
+    }
 }
 
 impl Shard {
@@ -74,16 +82,16 @@ impl Shard {
     pub(super) fn new(
         id: ShardId,
         common: Common,
+        live: Arc<Live>,
         clock: Clock,
         mailbox: Mailbox,
-        router: Router,
-        rx: Rx,
-        out: ShardOutbox,
+        core: Core,
     ) -> Rc<Self> {
         Rc::new(Self {
             id,
+            live: RefCell::new(live),
             clock,
-            core: RefCell::new(Core { router, rx, out }),
+            core: RefCell::new(core),
             directory: RefCell::new(Directory::new(common.shards)),
             common,
             mailbox,
@@ -93,6 +101,16 @@ impl Shard {
             stopping: Semaphore::new(0),
             gate: Gate::new(),
         })
+    }
+
+    /// What can change, as it is now.
+    pub(super) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.borrow())
+    }
+
+    /// It has changed.
+    pub(super) fn go_on_with(&self, live: Arc<Live>) {
+        self.live.replace(live);
     }
 
     /// Calls the Router at one reading of the clock, sends what it wants to send, and sees to it

@@ -1,40 +1,42 @@
-//! The program as an operator starts it.
+//! The program in a process of its own.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-/// The program with media on free ports of loopback.
+/// The program, to be run with media on loopback.
 pub(crate) fn corinth(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_corinth"));
     command.args(["--media-port", "0", "--media-address", "127.0.0.1"]).args(arguments);
     command
 }
 
+/// Runs it to its end: exit code and standard error.
+pub(crate) fn run(arguments: &[&str]) -> (i32, String) {
+    let Output { status, stderr, .. } = corinth(arguments).output().unwrap();
+    (status.code().expect("it ended by itself"), String::from_utf8(stderr).unwrap())
+}
+
 /// A program that serves; killed at the end if it has not ended before.
 pub(crate) struct Serving {
     pub(crate) child: Child,
     pub(crate) http: SocketAddr,
+    /// On standard output, to the address to open.
     pub(crate) said: String,
 }
 
 impl Serving {
     pub(crate) fn start(arguments: &[&str]) -> Serving {
-        Self::start_with(arguments, &[])
+        Self::spawn(corinth(&["--http", "127.0.0.1:0"]).args(arguments))
     }
 
-    /// The same with further variables in its environment.
-    pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Serving {
-        let mut child = corinth(&["--http", "127.0.0.1:0"])
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+    /// Runs a command that will say where it serves.
+    pub(crate) fn spawn(command: &mut Command) -> Serving {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        while !said.contains("corinth: open http://") {
+        while !said.contains("corinth: open http") {
             assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
         }
         let http = said.trim_end().rsplit('/').next().unwrap().parse().unwrap();

@@ -1,0 +1,200 @@
+//! What the server is told. [`Settings`] are what was said, wherever; [`Config`] is made from them,
+//! checked: it holds nothing that cannot be served, as far as that can be known without trying.
+
+pub mod file;
+mod settings;
+mod source;
+
+pub use settings::{Announce, Io, Settings, with_environment};
+pub use source::{Loaded, Source};
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::types::IoKind;
+
+/// What is so when nothing is said. The help and `example.toml` say it too.
+const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const MEDIA_PORT: u16 = 40000;
+const PING_INTERVAL: f64 = 20.0;
+const LOG: &str = "info";
+
+/// What a reload changes; everything else waits for a restart.
+pub const LIVE: &[&str] = &["ping-interval", "log"];
+
+/// A ping interval outside of this is a slip of the hand.
+const PING_INTERVALS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
+
+/// Media addresses are numbered by a byte, and each costs every shard a socket.
+const ADDRESSES_MAX: usize = 16;
+
+/// Everything `shard::serve` wants to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where HTTP is served; port 0 is any.
+    pub http: SocketAddr,
+    /// UDP port of shard 0; shard i adds i. 0 is any.
+    pub media_port: u16,
+    /// Where media is served, best candidate first.
+    pub media_addresses: Vec<MediaAddress>,
+    /// Number of shards; each takes a core, about 10 MB and, with four media addresses, 16
+    /// descriptors. `None`: as many as there are cores.
+    pub shards: Option<usize>,
+    /// How datagrams get into the kernel and out of it. The ring costs each shard 900 KB and two
+    /// descriptors.
+    pub io: IoKind,
+    /// Pad video packets to equal lengths (`RouterConfig::even_trains`).
+    pub even_trains: bool,
+    /// Between pings on a WebSocket.
+    pub ping_interval: Duration,
+    /// Filter for the log, as the tracing crates read it.
+    pub log: String,
+}
+
+/// One address for media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaAddress {
+    /// Bound by this host.
+    pub local: IpAddr,
+    /// Told to clients: the same, or what a NAT maps to it.
+    pub public: IpAddr,
+    /// Somebody asked for it, so it is an error if it cannot be bound; one that was merely found
+    /// is done without.
+    pub required: bool,
+}
+
+/// Why settings do not make a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The name of the one that is wrong.
+    pub setting: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl ConfigError {
+    fn new(setting: &'static str, reason: impl Into<String>) -> Self {
+        Self { setting, reason: reason.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.reason)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Checks settings. `host` are the addresses for media when none are given, best first.
+    pub fn new(settings: &Settings, host: &[IpAddr]) -> Result<Config, ConfigError> {
+        let config = Config {
+            http: settings.http.unwrap_or(HTTP),
+            media_port: settings.media_port.unwrap_or(MEDIA_PORT),
+            media_addresses: media_addresses(settings, host)?,
+            shards: shards(settings)?,
+            io: match settings.io.unwrap_or(Io::Auto) {
+                Io::Auto | Io::Mmsg => IoKind::Mmsg,
+                Io::Ring => IoKind::Ring,
+            },
+            even_trains: settings.even_trains.unwrap_or(false),
+            ping_interval: ping_interval(settings)?,
+            log: log(settings)?,
+        };
+        config.media_ports(config.shards.unwrap_or(1))?;
+        Ok(config)
+    }
+
+    /// The media port of each of `shards` shards.
+    pub fn media_ports(&self, shards: usize) -> Result<Vec<u16>, ConfigError> {
+        let first = self.media_port;
+        if first == 0 {
+            return Ok(vec![0; shards]);
+        }
+        let ports = (0..shards).map(|shard| u16::try_from(shard).ok()?.checked_add(first));
+        ports.collect::<Option<_>>().ok_or_else(|| {
+            let reason = format!("{shards} shards from {first} on, and 65535 is the last port");
+            ConfigError::new("media-port", reason)
+        })
+    }
+}
+
+fn shards(settings: &Settings) -> Result<Option<usize>, ConfigError> {
+    match settings.shards {
+        Some(0) => Err(ConfigError::new("shards", "at least one is needed")),
+        shards => Ok(shards.map(usize::from)),
+    }
+}
+
+fn ping_interval(settings: &Settings) -> Result<Duration, ConfigError> {
+    let seconds = settings.ping_interval.unwrap_or(PING_INTERVAL);
+    if PING_INTERVALS.contains(&seconds) {
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    let (min, max) = (PING_INTERVALS.start(), PING_INTERVALS.end());
+    Err(ConfigError::new("ping-interval", format!("{min} to {max} seconds are possible")))
+}
+
+fn log(settings: &Settings) -> Result<String, ConfigError> {
+    let log = settings.log.clone().unwrap_or_else(|| LOG.to_owned());
+    match log.parse::<tracing_subscriber::EnvFilter>() {
+        Ok(_) => Ok(log),
+        Err(error) => Err(ConfigError::new("log", error.to_string())),
+    }
+}
+
+fn media_addresses(settings: &Settings, host: &[IpAddr]) -> Result<Vec<MediaAddress>, ConfigError> {
+    let announced = settings.announce.as_deref().unwrap_or_default();
+    let mut addresses: Vec<MediaAddress> = Vec::new();
+    for local in given_or_found(settings, host) {
+        if local.is_unspecified() {
+            let reason = format!(
+                "{local}: media needs one address of this host, give each that \
+                counts"
+            );
+            return Err(ConfigError::new("media-address", reason));
+        }
+        if addresses.iter().any(|address| address.local == local) {
+            return Err(ConfigError::new("media-address", format!("{local} is given twice")));
+        }
+        let announce = announced.iter().find(|announce| announce.local == local);
+        addresses.push(MediaAddress {
+            local,
+            public: announce.map_or(local, |announce| announce.public),
+            required: settings.media_address.is_some() || announce.is_some(),
+        });
+    }
+    if addresses.len() > ADDRESSES_MAX {
+        return Err(ConfigError::new("media-address", format!("{ADDRESSES_MAX} at most")));
+    }
+    check_announced(announced, &addresses)?;
+    Ok(addresses)
+}
+
+fn check_announced(all: &[Announce], addresses: &[MediaAddress]) -> Result<(), ConfigError> {
+    for (i, &Announce { local, public }) in all.iter().enumerate() {
+        let wrong = if !addresses.iter().any(|address| address.local == local) {
+            format!("{local}=…: media does not use {local}; add it to media-address")
+        } else if all[..i].iter().any(|earlier| earlier.local == local) {
+            format!("{local}=…: is given twice, and one address can be announced")
+        } else if public.is_unspecified() || public.is_multicast() {
+            format!("…={public}: browsers need the address of one host")
+        } else {
+            continue;
+        };
+        return Err(ConfigError::new("announce", wrong));
+    }
+    Ok(())
+}
+
+/// Loopback comes last: Firefox does not use it, and elsewhere it is somebody else's.
+fn given_or_found(settings: &Settings, host: &[IpAddr]) -> Vec<IpAddr> {
+    let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let found = || host.iter().copied().chain(loopback).collect();
+    settings.media_address.clone().unwrap_or_else(found)
+}
+
+#[cfg(test)]
+mod tests;

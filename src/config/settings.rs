@@ -1,0 +1,163 @@
+//! What may be set, under one name each: `media-port` is a line of the file, `CORINTH_MEDIA_PORT`
+//! in the environment and `--media-port` on the command line. What a setting means is written here,
+//! for the command line's help, and at more length in `example.toml`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use clap::{Args, Command, ValueEnum};
+use serde::Deserialize;
+
+/// Beginning of the names in the environment.
+const ENVIRONMENT: &str = "CORINTH_";
+
+/// A struct of settings, all of which may be missing.
+macro_rules! settings {
+    ($($(#[$meta:meta])* $name:ident: $type:ty,)*) => {
+        /// What was set in one place: file, environment and command line, or all of them.
+        #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct Settings {
+            $($(#[$meta])* #[arg(long, verbatim_doc_comment)] pub $name: Option<$type>,)*
+        }
+
+        impl Settings {
+            /// Where what is not set here is set there.
+            #[must_use]
+            pub fn or(self, there: Settings) -> Settings {
+                Settings { $($name: self.$name.or(there.$name),)* }
+            }
+
+            /// The names of what is not the same here and there.
+            pub fn differing(&self, there: &Settings) -> Vec<String> {
+                let mut names = Vec::new();
+                $(if self.$name != there.$name {
+                    names.push(name(stringify!($name)));
+                })*
+                names
+            }
+
+            /// The names of everything that may be set.
+            pub fn names() -> Vec<String> {
+                vec![$(name(stringify!($name)),)*]
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where HTTP and WebSockets are served. Browsers give a page camera and microphone only on
+    /// 127.0.0.1, localhost or behind TLS. Port 0: any free one [default: 127.0.0.1:8080]
+    #[arg(value_name = "IP:PORT")]
+    http: SocketAddr,
+
+    /// First UDP port for media: shard i (from 0) uses PORT + i on each media address. Open as
+    /// many in the firewall as there are shards. 0: any free ones [default: 40000]
+    #[arg(value_name = "PORT")]
+    media_port: u16,
+
+    /// Local address on which media is sent and received; may be given several times, and browsers
+    /// are told them in that order [default: the first IPv4 and the first IPv6 address of this
+    /// host, then 127.0.0.1 and ::1]
+    #[arg(value_name = "IP", value_delimiter = ',')]
+    media_address: Vec<IpAddr>,
+
+    /// Tell browsers PUBLIC in place of the media address LOCAL, where a NAT maps the one to the
+    /// other with the same ports; once for each address
+    #[arg(value_name = "LOCAL=PUBLIC", value_delimiter = ',')]
+    announce: Vec<Announce>,
+
+    /// How many shards share the work, each a thread on a core of its own [default: one for each
+    /// core that this process may use]
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    shards: u8,
+
+    /// How datagrams get into the kernel and out of it: by recvmmsg and sendmmsg, or by an io_uring
+    /// of each shard's own (Linux 6.1). auto is what costs less (docs/internals/net.md)
+    /// [default: auto]
+    #[arg(value_name = "WAY", value_enum)]
+    io: Io,
+
+    /// Pad packets of a video frame that are one byte shorter than others of it to their length, so
+    /// that more of them leave in one message to the kernel. Costs a viewer a byte now and then
+    #[arg(value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    even_trains: bool,
+
+    /// Seconds between the pings on each WebSocket; a client that is silent for two of them is
+    /// taken for gone [default: 20]
+    #[arg(value_name = "SECONDS")]
+    ping_interval: f64,
+
+    /// What is logged to standard error: error, warn, info, debug, trace, or by module
+    /// (info,corinth::shard=debug) [default: info]
+    #[arg(value_name = "LEVEL")]
+    log: String,
+}
+
+/// `media-port` of `media_port`.
+fn name(field: &str) -> String {
+    field.replace('_', "-")
+}
+
+/// Lets every setting, and which file there is, be given by the environment too, in this command
+/// and those below it.
+#[must_use]
+pub fn with_environment(command: Command) -> Command {
+    let names = Settings::names();
+    let command = command.mut_args(|arg| match arg.get_long() {
+        Some(long) if long == "config" || names.iter().any(|name| name == long) => {
+            let variable = format!("{ENVIRONMENT}{}", long.replace('-', "_").to_uppercase());
+            arg.env(variable).hide_env(true)
+        }
+        _ => arg,
+    });
+    command.mut_subcommands(with_environment)
+}
+
+/// What `io` may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Io {
+    /// What was measured to be better.
+    Auto,
+    /// recvmmsg and sendmmsg.
+    Mmsg,
+    /// An io_uring.
+    Ring,
+}
+
+/// `LOCAL=PUBLIC`: an address of this host and the one that the world knows it by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Announce {
+    /// As bound.
+    pub local: IpAddr,
+    /// As told to clients.
+    pub public: IpAddr,
+}
+
+impl FromStr for Announce {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (local, public) =
+            text.split_once('=').ok_or("LOCAL=PUBLIC is wanted, two IP addresses")?;
+        let ip = |text: &str| {
+            text.parse::<IpAddr>().map_err(|_| format!("{text:?} is not an IP address"))
+        };
+        let (local, public) = (ip(local)?, ip(public)?);
+        if local.is_ipv4() != public.is_ipv4() {
+            return Err("one is IPv4, the other IPv6".to_owned());
+        }
+        Ok(Self { local, public })
+    }
+}
+
+impl TryFrom<String> for Announce {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
