@@ -1,4 +1,4 @@
-//! What whoever runs the server sees of it: metrics, health.
+//! What whoever runs the server sees of it.
 
 mod common;
 

@@ -16,7 +16,7 @@ use crate::http::server::{Received, answer, receive, send};
 use crate::http::{Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::{adopt_stream, duplicate_stream};
 use crate::signal::{Connection, Outgoing};
-use crate::types::{PeerKey, ShardId};
+use crate::types::{PeerKey, Refusal, ShardId};
 
 /// Connections of a shard that are no WebSockets (yet); further ones are closed unheard.
 const VISITORS_MAX: usize = 1024;
@@ -118,8 +118,9 @@ async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: V
         Ok(upgrade) => upgrade,
         Err(response) => return answer(stream, response).await,
     };
-    let Some((owner, lease)) = Lease::take(&shard, &upgrade.room).await else {
-        return answer(stream, busy()).await;
+    let (owner, lease) = match Lease::take(&shard, &upgrade.room).await {
+        Ok(taken) => taken,
+        Err(refusal) => return refuse(&shard, stream, refusal).await,
     };
     let read_ahead = received.read_ahead;
     if owner == shard.id {
@@ -127,17 +128,24 @@ async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: V
         return open(shard, stream, read_ahead, upgrade, lease).await;
     }
     let Ok(duplicate) = duplicate_stream(&stream) else {
-        return answer(stream, busy()).await;
+        return refuse(&shard, stream, Refusal::Unanswered).await;
     };
     let hand_over = HandOver { stream: duplicate, read_ahead, upgrade };
     match shard.post(owner, Mail::HandOver(Box::new(hand_over))) {
         Ok(()) => lease.hand_over(),
-        Err(_) => answer(stream, busy()).await,
+        Err(_) => refuse(&shard, stream, Refusal::Unanswered).await,
     }
 }
 
-fn busy() -> Response {
-    Response::text(503, "the server is too busy").header("Retry-After", "5")
+/// Tells a client that it gets no place, and counts it.
+async fn refuse(shard: &Shard, stream: TcpStream, refusal: Refusal) {
+    shard.note_refusal(refusal);
+    let (reason, retry_after) = match refusal {
+        Refusal::Full => ("the server is full", "30"),
+        Refusal::Draining => ("the server is about to stop", "10"),
+        Refusal::Unanswered => ("the server is too busy", "5"),
+    };
+    answer(stream, Response::text(503, reason).header("Retry-After", retry_after)).await;
 }
 
 /// Takes a connection that another shard accepted, and the lease with it.
@@ -158,6 +166,10 @@ async fn open(
     let Ok(_pass) = shard.gate.enter() else {
         return answer(stream, Response::text(503, "the server is going away")).await;
     };
+    if shard.is_full() && !shard.has_peer(&upgrade.room, &upgrade.peer) {
+        drop(lease);
+        return refuse(&shard, stream, Refusal::Full).await;
+    }
     let outgoing = Rc::new(Outgoing::default());
     let Some(session) = Session::open(&shard, &upgrade, &outgoing, lease) else {
         return answer(stream, Response::text(429, "the room is full")).await;
@@ -219,10 +231,10 @@ struct Lease {
 }
 
 impl Lease {
-    /// Asks the directory; `None` if it cannot answer now.
-    async fn take(shard: &Rc<Shard>, room: &str) -> Option<(ShardId, Self)> {
+    /// Asks the directory.
+    async fn take(shard: &Rc<Shard>, room: &str) -> Result<(ShardId, Self), Refusal> {
         let owner = shard.place(room).await?;
-        Some((owner, Self::adopt(shard, room)))
+        Ok((owner, Self::adopt(shard, room)))
     }
 
     /// The lease of a connection that another shard has handed over.

@@ -10,11 +10,13 @@ use crate::config::Config;
 pub struct Live {
     /// Between pings on a WebSocket.
     pub(super) ping_interval: Duration,
+    /// From which share of its core on, in thousandths, a shard is full.
+    pub(super) busy_max: u64,
 }
 
 impl Live {
     /// Reads what the configuration names. Errors name the file and what is wrong with it.
     pub fn load(config: &Config) -> io::Result<Live> {
-        Ok(Live { ping_interval: config.ping_interval })
+        Ok(Live { ping_interval: config.ping_interval, busy_max: config.busy_max })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::types::limit::TRAIN_MAX;
 use crate::types::stats::BATCH_CLASSES;
-use crate::types::{DropReason, Histogram, Reason, ShardStats};
+use crate::types::{DropReason, Histogram, Reason, Refusal, ShardStats};
 
 /// What a metric of each shard is, and where to read it.
 pub(super) enum Reading {
@@ -37,6 +37,18 @@ pub(super) const PER_SHARD: &[PerShard] = &[
         "corinth_busy_ratio",
         "Share of the last second that the shard's thread was running, 0 to 1.",
         Reading::Gauge(|stats| stats.busy_permille as f64 / 1000.0),
+    ),
+    (
+        "corinth_pressure",
+        "What the shard does about its load: 0 nothing, 1 takes no new peers, 2 should shed video.",
+        Reading::Gauge(|stats| f64::from(stats.pressure as u8)),
+    ),
+    (
+        "corinth_refused_total",
+        "Connections that got no place in a room, by why.",
+        Reading::CounterBy("reason", |stats| {
+            Refusal::ALL.iter().map(|r| (r.label(), stats.refused(*r))).collect()
+        }),
     ),
     (
         "corinth_rx_datagrams_total",
