@@ -9,9 +9,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LIVE, Loaded, Source, file, with_environment};
+use crate::config::{LIVE, Loaded, Settings, Source, TokenKey, file, with_environment};
+use crate::http::token::{NewToken, Right};
 use crate::net::host_addresses;
-use crate::shard::{Live, serve};
+use crate::shard::{Live, serve, unix_time};
 
 /// Said below every list of options.
 const PLACES: &str = "Every option is also a line of the file that --config names, and a variable \
@@ -40,6 +41,45 @@ pub enum Command {
     /// Show or check the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print a token that lets its bearer join a room
+    Token(TokenCommand),
+}
+
+/// What a new token shall say, and what signs it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TokenCommand {
+    /// The room; * is every room
+    #[arg(long, value_name = "ROOM")]
+    room: String,
+
+    /// The only peerName under which it is good [default: every one]
+    #[arg(long, value_name = "NAME")]
+    peer: Option<String>,
+
+    /// What its bearer may do: send audio or video, receive, and look after the room (admin)
+    #[arg(long, value_name = "RIGHT", value_delimiter = ',', value_enum)]
+    #[arg(default_value = "audio,video,receive")]
+    rights: Vec<Right>,
+
+    /// How long it is good for joining; who has joined stays
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    seconds: u64,
+
+    /// Which token-key signs it [default: the last]
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+
+    /// The private key in PEM that signs it, where the token-key is a public one
+    #[arg(long, value_name = "FILE")]
+    private_key: Option<PathBuf>,
+
+    /// The server's file, where its keys are
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// A key, as the server is told it
+    #[arg(long, value_name = "ID=FILE", value_delimiter = ',')]
+    token_key: Option<Vec<TokenKey>>,
 }
 
 /// What can be done with a configuration.
@@ -86,6 +126,7 @@ fn run(args: &Args) -> io::Result<()> {
             let config = file.clone().or_else(|| source.config.clone());
             check(&Source { config, settings: source.settings.clone() })
         }
+        Some(Command::Token(command)) => print(&format!("{}\n", token(command)?)),
     }
 }
 
@@ -100,6 +141,31 @@ fn check(source: &Source) -> io::Result<()> {
     let loaded = source.load(&host_addresses().unwrap_or_default())?;
     Live::load(&loaded.config)?;
     print("corinth: the configuration is in order\n")
+}
+
+fn token(command: &TokenCommand) -> io::Result<String> {
+    let settings = Settings { token_key: command.token_key.clone(), ..Settings::default() };
+    let source = Source { config: command.config.clone(), settings };
+    let loaded = source.load(&host_addresses().unwrap_or_default())?;
+    let mut keys = loaded.config.token_keys.iter();
+    let key = match &command.key {
+        Some(id) => keys.find(|key| key.id == *id),
+        None => keys.next_back(),
+    };
+    let key = key.ok_or_else(|| {
+        io::Error::other(match &command.key {
+            Some(id) => format!("there is no token-key {id}"),
+            None => "there is no token-key: name the server's file with --config".to_owned(),
+        })
+    })?;
+    let token = NewToken {
+        key: &key.id,
+        room: &command.room,
+        peer: command.peer.as_deref(),
+        rights: &command.rights,
+        expires: unix_time().saturating_add(command.seconds),
+    };
+    token.sign(command.private_key.as_ref().unwrap_or(&key.file))
 }
 
 /// Serves until a signal comes.

@@ -4,39 +4,14 @@
 mod common;
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use common::files::Folder;
 use common::program::{Serving, corinth};
 use common::{Client, PATIENCE};
 use tungstenite::Message;
-
-/// A file that goes with its test.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> File {
-        let file = File(std::env::temp_dir().join(format!("{}-{name}", std::process::id())));
-        file.write(text);
-        file
-    }
-
-    fn write(&self, text: &str) {
-        std::fs::write(&self.0, text).unwrap();
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_corinth"));
@@ -55,23 +30,25 @@ fn outcome(command: &mut Command) -> (Option<i32>, String, String) {
 fn the_example_is_in_order() {
     let (code, example, _) = outcome(&mut program(&["config", "example"]));
     assert_eq!(code, Some(0));
-    let file = File::new("example.toml", &example);
-    let (code, said, error) = outcome(&mut program(&["config", "check", file.path()]));
+    let folder = Folder::new("example");
+    let file = folder.write("corinth.toml", &example);
+    let (code, said, error) = outcome(&mut program(&["config", "check", &file]));
     assert_eq!((code, error.as_str()), (Some(0), ""));
     assert!(said.contains("in order"), "{said}");
 }
 
 #[test]
 fn a_bad_file_is_refused_with_line_and_reason() {
+    let folder = Folder::new("bad");
     for (text, line, reason) in [
         ("shards = 1\nmedia_port = 1\n", 2, "is \"media-port\" meant?"),
         ("\nhttp = 8080\n", 2, "http: invalid type"),
         ("log = \"info\"\nping-interval = 0\n", 2, "ping-interval: 0.01 to 3600 seconds"),
         ("media-address = [\"::\"]\n", 1, "media-address: ::"),
     ] {
-        let file = File::new("bad.toml", text);
-        let expected = format!("corinth: {}:{line}: ", file.path());
-        for arguments in [&["config", "check", file.path()][..], &["--config", file.path()]] {
+        let file = folder.write("corinth.toml", text);
+        let expected = format!("corinth: {}:{line}: ", &file);
+        for arguments in [&["config", "check", &file][..], &["--config", &file]] {
             let (code, _, said) = outcome(&mut program(arguments));
             assert_eq!(code, Some(1), "{text:?}");
             assert!(said.starts_with(&expected) && said.contains(reason), "{text:?}: {said}");
@@ -84,9 +61,11 @@ fn a_bad_file_is_refused_with_line_and_reason() {
 
 #[test]
 fn the_environment_counts_more_than_the_file_and_options_most() {
-    let file = File::new("order.toml", "shards = 3\nhttp = \"127.0.0.1:0\"\nlog = \"warn\"\n");
+    let folder = Folder::new("order");
+    let text = "shards = 3\nhttp = \"127.0.0.1:0\"\nlog = \"warn\"\n";
+    let file = folder.write("corinth.toml", text);
     let start = |environment: &[(&str, &str)], more: &[&str]| {
-        let mut command = corinth(&["--config", file.path()]);
+        let mut command = corinth(&["--config", &file]);
         Serving::spawn(command.envs(environment.iter().copied()).args(more))
     };
     let shards = |serving: &Serving| serving.said.matches("media on UDP").count();
@@ -94,9 +73,9 @@ fn the_environment_counts_more_than_the_file_and_options_most() {
     assert_eq!(shards(&start(&[("CORINTH_SHARDS", "2")], &[])), 2);
     assert_eq!(shards(&start(&[("CORINTH_SHARDS", "2")], &["--shards", "1"])), 1);
     let mut command = corinth(&["--http", "127.0.0.1:0"]);
-    assert_eq!(shards(&Serving::spawn(command.env("CORINTH_CONFIG", file.path()))), 3);
+    assert_eq!(shards(&Serving::spawn(command.env("CORINTH_CONFIG", &file))), 3);
     // Where the mistake is not the file's, the file is not blamed.
-    let mut command = program(&["config", "check", file.path()]);
+    let mut command = program(&["config", "check", &file]);
     let (code, _, said) = outcome(command.env("CORINTH_LOG", "corinth=loud"));
     assert!(code == Some(1) && said.starts_with("corinth: --log: "), "{said}");
 }
@@ -108,7 +87,8 @@ impl Log {
     fn of(serving: &mut Serving) -> Log {
         let log = BufReader::new(serving.child.stderr.take().unwrap());
         let (sender, receiver) = channel();
-        std::thread::spawn(move || log.lines().try_for_each(|line| sender.send(line.unwrap())));
+        let read = move || log.lines().try_for_each(|line| sender.send(line.unwrap()));
+        std::thread::Builder::new().spawn(read).unwrap();
         Log(receiver)
     }
 
@@ -130,18 +110,19 @@ fn a_reload_takes_what_can_change_and_names_what_cannot() {
             "http = \"127.0.0.1:0\"\nping-interval = {ping}\nlog = \"{log}\"\nshards = {shards}\n"
         )
     };
-    let file = File::new("reload.toml", &text("3600", "warn", 1));
-    let mut command = corinth(&["--config", file.path()]);
+    let folder = Folder::new("reload");
+    let file = folder.write("corinth.toml", &text("3600", "warn", 1));
+    let mut command = corinth(&["--config", &file]);
     let mut serving = Serving::spawn(command.stderr(Stdio::piped()));
     let log = Log::of(&mut serving);
     let mut before = Client::connect(serving.http, "room", "before");
     before.join();
 
-    file.write("nonsense = 1\n");
+    folder.write("corinth.toml", "nonsense = 1\n");
     serving.signal("HUP");
     log.wait_for("everything stays as it was");
 
-    file.write(&text("0.1", "info", 2));
+    folder.write("corinth.toml", &text("0.1", "info", 2));
     serving.signal("HUP");
     log.wait_for("shards has changed, which takes a restart");
     // Not said at the level that it started with.

@@ -61,7 +61,10 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
     let of = |pattern: &str| page.lines().filter(|line| line.contains(pattern)).count();
     assert_eq!(of("shard=\"0\""), of("shard=\"1\""));
     assert!((50..150).contains(&of("shard=\"1\"")), "{page}");
-    for reason in page.lines().filter_map(|line| line.strip_prefix("corinth_dropped_total{")) {
+    let by_reason = |line: &&str| {
+        line.starts_with("corinth_dropped_total{") || line.starts_with("corinth_refused_total{")
+    };
+    for reason in page.lines().filter(by_reason) {
         let reason = reason.split('"').nth(3).unwrap();
         assert!(docs.contains(&format!("| `{reason}` |")), "{reason} is not explained");
     }

@@ -5,7 +5,7 @@ pub mod file;
 mod settings;
 mod source;
 
-pub use settings::{Announce, Io, Settings, with_environment};
+pub use settings::{Announce, Io, Settings, TokenKey, with_environment};
 pub use source::{Loaded, Source};
 
 use std::fmt;
@@ -22,7 +22,7 @@ const BUSY_MAX: f64 = 0.85;
 const LOG: &str = "info";
 
 /// What a reload changes; everything else waits for a restart.
-pub const LIVE: &[&str] = &["ping-interval", "busy-max", "log"];
+pub const LIVE: &[&str] = &["ping-interval", "busy-max", "log", "token-key"];
 
 /// A ping interval outside of this is a slip of the hand.
 const PING_INTERVALS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
@@ -50,6 +50,9 @@ pub struct Config {
     pub io: IoKind,
     /// Pad video packets to equal lengths (`RouterConfig::even_trains`).
     pub even_trains: bool,
+    /// What tokens are verified with. None: everybody who reaches the server may join, and only
+    /// this host does, or it was said at length that this is meant.
+    pub token_keys: Vec<TokenKey>,
     /// Between pings on a WebSocket.
     pub ping_interval: Duration,
     /// From which share of its core on, in thousandths, a shard takes no new rooms and peers.
@@ -106,10 +109,12 @@ impl Config {
                 Io::Ring => IoKind::Ring,
             },
             even_trains: settings.even_trains.unwrap_or(false),
+            token_keys: token_keys(settings)?,
             ping_interval: ping_interval(settings)?,
             busy_max: busy_max(settings)?,
             log: log(settings)?,
         };
+        check_open(&config, settings)?;
         config.media_ports(config.shards.unwrap_or(1))?;
         Ok(config)
     }
@@ -133,6 +138,30 @@ fn shards(settings: &Settings) -> Result<Option<usize>, ConfigError> {
         Some(0) => Err(ConfigError::new("shards", "at least one is needed")),
         shards => Ok(shards.map(usize::from)),
     }
+}
+
+fn token_keys(settings: &Settings) -> Result<Vec<TokenKey>, ConfigError> {
+    let keys = settings.token_key.clone().unwrap_or_default();
+    for (i, TokenKey { id, .. }) in keys.iter().enumerate() {
+        if keys[..i].iter().any(|earlier| earlier.id == *id) {
+            return Err(ConfigError::new("token-key", format!("{id}=…: is given twice")));
+        }
+    }
+    Ok(keys)
+}
+
+/// That everybody may come in is never so by mistake.
+fn check_open(config: &Config, settings: &Settings) -> Result<(), ConfigError> {
+    let meant = settings.anyone_may_join_without_a_token == Some(true);
+    if config.http.ip().is_loopback() || !config.token_keys.is_empty() || meant {
+        return Ok(());
+    }
+    let reason = format!(
+        "{} is not loopback, and without a token-key whoever reaches it may join every room: name \
+         a key, or say anyone-may-join-without-a-token",
+        config.http
+    );
+    Err(ConfigError::new("http", reason))
 }
 
 fn ping_interval(settings: &Settings) -> Result<Duration, ConfigError> {

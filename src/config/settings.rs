@@ -3,6 +3,7 @@
 //! for the command line's help, and at more length in `example.toml`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Command, ValueEnum};
@@ -50,6 +51,18 @@ settings! {
     /// 127.0.0.1, localhost or behind TLS. Port 0: any free one [default: 127.0.0.1:8080]
     #[arg(value_name = "IP:PORT")]
     http: SocketAddr,
+
+    /// A key that tokens are signed with: its id, which the head of a token names, and the file
+    /// that has it, a secret of at least 32 bytes (HS256) or a public key in PEM (P-256: ES256,
+    /// Ed25519: EdDSA). Several, so that one can follow another. With any, nobody joins without
+    /// a token (`corinth token` makes one)
+    #[arg(value_name = "ID=FILE", value_delimiter = ',')]
+    token_key: Vec<TokenKey>,
+
+    /// Serve on other addresses than loopback though there is no --token-key
+    #[arg(value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    anyone_may_join_without_a_token: bool,
 
     /// First UDP port for media: shard i (from 0) uses PORT + i on each media address. Open as
     /// many in the firewall as there are shards. 0: any free ones [default: 40000]
@@ -130,6 +143,37 @@ pub enum Io {
     Mmsg,
     /// An io_uring.
     Ring,
+}
+
+/// `ID=FILE`: a key for tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TokenKey {
+    /// `kid` in the head of a token.
+    pub id: String,
+    /// What has it.
+    pub file: PathBuf,
+}
+
+impl FromStr for TokenKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((id, file)) if !id.is_empty() && !file.is_empty() => {
+                Ok(Self { id: id.to_owned(), file: file.into() })
+            }
+            _ => Err("ID=FILE is wanted, a name for the key and the file that has it".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for TokenKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// `LOCAL=PUBLIC`: an address of this host and the one that the world knows it by.

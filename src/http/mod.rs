@@ -11,6 +11,7 @@ mod request;
 mod response;
 pub mod server;
 pub mod stats;
+pub mod token;
 mod upgrade;
 
 pub use assets::asset;

@@ -22,5 +22,5 @@ mod timers;
 mod turn;
 
 pub use crate::transport::dtls::Identity;
-pub use outbox::{CloseReason, Outbox};
+pub use outbox::{CloseReason, Newcomer, Outbox};
 pub use router::{Candidate, Router, RouterConfig};

@@ -8,7 +8,8 @@ use foldhash::fast::FixedState;
 use crate::protocol::{AppData, ClientCapabilities};
 use crate::types::limit::{REQUESTS_BURST, REQUESTS_PER_SECOND};
 use crate::types::{
-    ReceiverId, ReceiverKey, RoomKey, SenderId, SenderKey, Timestamp, TransportId, TransportKey,
+    ReceiverId, ReceiverKey, Rights, RoomKey, SenderId, SenderKey, Timestamp, TransportId,
+    TransportKey,
 };
 
 /// One participant.
@@ -16,6 +17,7 @@ use crate::types::{
 pub(super) struct Peer {
     pub(super) room: RoomKey,
     pub(super) name: Box<str>,
+    pub(super) rights: Rights,
     pub(super) joined: bool,
     pub(super) app_data: Option<AppData>,
     /// What the client said it can decode; `None`: everything.
@@ -28,10 +30,17 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(room: RoomKey, name: &str, now: Timestamp, hasher: FixedState) -> Self {
+    pub(super) fn new(
+        room: RoomKey,
+        name: &str,
+        rights: Rights,
+        now: Timestamp,
+        hasher: FixedState,
+    ) -> Self {
         Self {
             room,
             name: name.into(),
+            rights,
             joined: false,
             app_data: None,
             capabilities: None,

@@ -9,14 +9,17 @@ use futures_lite::future::FutureExt;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
+use super::clock::unix_time;
 use super::host;
 use super::mailbox::{HandOver, Mail};
 use super::state::Shard;
 use crate::http::server::{Received, answer, receive, send};
+use crate::http::token::Denied;
 use crate::http::{Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::{adopt_stream, duplicate_stream};
+use crate::sfu::Newcomer;
 use crate::signal::{Connection, Outgoing};
-use crate::types::{PeerKey, Refusal, ShardId};
+use crate::types::{PeerKey, Refusal, Rights, ShardId};
 
 /// Connections of a shard that are no WebSockets (yet); further ones are closed unheard.
 const VISITORS_MAX: usize = 1024;
@@ -118,6 +121,16 @@ async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: V
         Ok(upgrade) => upgrade,
         Err(response) => return answer(stream, response).await,
     };
+    let rights = match shard.live().admit(&received.request, &upgrade, unix_time()) {
+        Ok(rights) => rights,
+        Err(denied) => {
+            shard.refuse(match denied {
+                Denied::Token(_) => Refusal::Token,
+                Denied::Rights(_) => Refusal::Rights,
+            });
+            return answer(stream, denied.response()).await;
+        }
+    };
     let (owner, lease) = match Lease::take(&shard, &upgrade.room).await {
         Ok(taken) => taken,
         Err(refusal) => return refuse(&shard, stream, refusal).await,
@@ -125,12 +138,12 @@ async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: V
     let read_ahead = received.read_ahead;
     if owner == shard.id {
         drop(visit);
-        return open(shard, stream, read_ahead, upgrade, lease).await;
+        return open(shard, stream, read_ahead, upgrade, rights, lease).await;
     }
     let Ok(duplicate) = duplicate_stream(&stream) else {
         return refuse(&shard, stream, Refusal::Unanswered).await;
     };
-    let hand_over = HandOver { stream: duplicate, read_ahead, upgrade };
+    let hand_over = HandOver { stream: duplicate, read_ahead, upgrade, rights };
     match shard.post(owner, Mail::HandOver(Box::new(hand_over))) {
         Ok(()) => lease.hand_over(),
         Err(_) => refuse(&shard, stream, Refusal::Unanswered).await,
@@ -139,20 +152,28 @@ async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: V
 
 /// Tells a client that it gets no place, and counts it.
 async fn refuse(shard: &Shard, stream: TcpStream, refusal: Refusal) {
-    shard.note_refusal(refusal);
-    let (reason, retry_after) = match refusal {
-        Refusal::Full => ("the server is full", "30"),
-        Refusal::Draining => ("the server is about to stop", "10"),
-        Refusal::Unanswered => ("the server is too busy", "5"),
-    };
-    answer(stream, Response::text(503, reason).header("Retry-After", retry_after)).await;
+    shard.refuse(refusal);
+    answer(stream, refused(refusal)).await;
+}
+
+fn refused(refusal: Refusal) -> Response {
+    let unavailable = |reason, seconds| Response::text(503, reason).header("Retry-After", seconds);
+    match refusal {
+        Refusal::Peers => Response::text(429, "the room is full"),
+        Refusal::Full => unavailable("the server is full", "30"),
+        Refusal::Draining => unavailable("the server is about to stop", "10"),
+        Refusal::Unanswered => unavailable("the server is too busy", "5"),
+        // Of those the answer says more: `Denied::response`.
+        Refusal::Token => Response::text(401, refusal.label()),
+        Refusal::Rights => Response::text(403, refusal.label()),
+    }
 }
 
 /// Takes a connection that another shard accepted, and the lease with it.
 pub(super) async fn take_over(shard: Rc<Shard>, hand_over: HandOver) {
-    let HandOver { stream, read_ahead, upgrade } = hand_over;
+    let HandOver { stream, read_ahead, upgrade, rights } = hand_over;
     let lease = Lease::adopt(&shard, &upgrade.room);
-    open(shard, adopt_stream(stream), read_ahead, upgrade, lease).await;
+    open(shard, adopt_stream(stream), read_ahead, upgrade, rights, lease).await;
 }
 
 /// Serves a WebSocket in a room of this shard from its upgrade to its end.
@@ -161,6 +182,7 @@ async fn open(
     mut stream: TcpStream,
     read_ahead: Vec<u8>,
     upgrade: Upgrade,
+    rights: Rights,
     lease: Lease,
 ) {
     let Ok(_pass) = shard.gate.enter() else {
@@ -171,8 +193,10 @@ async fn open(
         return refuse(&shard, stream, Refusal::Full).await;
     }
     let outgoing = Rc::new(Outgoing::default());
-    let Some(session) = Session::open(&shard, &upgrade, &outgoing, lease) else {
-        return answer(stream, Response::text(429, "the room is full")).await;
+    let newcomer = Newcomer { room: &upgrade.room, peer: &upgrade.peer, rights };
+    let session = match Session::open(&shard, &newcomer, &outgoing, lease) {
+        Ok(session) => session,
+        Err(refusal) => return answer(stream, refused(refusal)).await,
     };
     if !send(&mut stream, upgrade.response()).await {
         return;
@@ -195,19 +219,18 @@ struct Session {
 }
 
 impl Session {
-    /// `None`: the room is full.
     fn open(
         shard: &Rc<Shard>,
-        upgrade: &Upgrade,
+        newcomer: &Newcomer<'_>,
         outgoing: &Rc<Outgoing>,
         lease: Lease,
-    ) -> Option<Self> {
+    ) -> Result<Self, Refusal> {
         let peer = shard.with(|router, now, out| {
-            let peer = router.handle_open(now, &upgrade.room, &upgrade.peer, out)?;
+            let peer = router.handle_open(now, newcomer, out)?;
             out.connect(peer, Rc::clone(outgoing));
-            Some(peer)
+            Ok(peer)
         })?;
-        Some(Self { shard: Rc::clone(shard), peer, _lease: lease })
+        Ok(Self { shard: Rc::clone(shard), peer, _lease: lease })
     }
 
     fn hear(&self, text: &str) {

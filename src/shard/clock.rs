@@ -30,10 +30,10 @@ impl Clock {
     }
 }
 
-/// The date, as the time since 1970.
+/// Seconds since 1970, by the system's clock: for what people and other machines date.
 #[expect(clippy::disallowed_methods, reason = "this file is where the clock is read")]
-pub(super) fn date() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+pub fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// CPU time of all threads of the process.

@@ -4,7 +4,6 @@
 use std::io;
 use std::num::ParseIntError;
 use std::thread;
-use std::time::Duration;
 
 use glommio::GlommioError;
 
@@ -157,7 +156,7 @@ pub(super) fn shortcomings(wished: usize, granted: usize, descriptors: u64) -> V
 
 /// What the kernel knows of this process, which started at `started` and may have so many
 /// descriptors.
-pub(super) fn process(started: Duration, descriptors_max: u64) -> Process {
+pub(super) fn process(started: u64, descriptors_max: u64) -> Process {
     Process {
         cpu: process_cpu(),
         resident_bytes: resident(&read("/proc/self/status")).unwrap_or_default(),
@@ -237,7 +236,7 @@ mod tests {
     #[test]
     fn this_process_is_known() {
         let file = std::fs::File::open("/proc/self/status").unwrap();
-        let process = process(Duration::ZERO, 7);
+        let process = process(0, 7);
         assert!(process.open_descriptors > 3 && process.resident_bytes > 1 << 20, "{process:?}");
         drop(file);
     }

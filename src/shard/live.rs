@@ -4,6 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::http::token::{Denied, Keys, of_request};
+use crate::http::{Request, Upgrade};
+use crate::types::Rights;
 
 /// What a reload replaces, as a whole.
 #[derive(Debug, Clone)]
@@ -12,11 +15,33 @@ pub struct Live {
     pub(super) ping_interval: Duration,
     /// From which share of its core on, in thousandths, a shard is full.
     pub(super) busy_max: u64,
+    /// What tokens are verified with.
+    pub(super) keys: Keys,
 }
 
 impl Live {
     /// Reads what the configuration names. Errors name the file and what is wrong with it.
     pub fn load(config: &Config) -> io::Result<Live> {
-        Ok(Live { ping_interval: config.ping_interval, busy_max: config.busy_max })
+        let files = config.token_keys.iter().map(|key| (&*key.id, &*key.file));
+        Ok(Live {
+            ping_interval: config.ping_interval,
+            busy_max: config.busy_max,
+            keys: Keys::load(files)?,
+        })
+    }
+
+    /// What the client of this request may do; `now` is in seconds since 1970. Where there are no
+    /// keys, everybody may take part: `Config` has seen to it that this was meant.
+    pub(super) fn admit(
+        &self,
+        request: &Request,
+        upgrade: &Upgrade,
+        now: u64,
+    ) -> Result<Rights, Denied> {
+        if self.keys.is_empty() {
+            return Ok(Rights::PARTICIPANT);
+        }
+        let token = of_request(request).ok_or(Denied::Token("a token is needed"))?;
+        self.keys.verify(&token, now)?.admits(&upgrade.room, &upgrade.peer)
     }
 }

@@ -20,7 +20,7 @@ use glommio::channels::shared_channel::{self, SharedReceiver, SharedSender};
 use glommio::timer::sleep;
 
 use crate::http::Upgrade;
-use crate::types::{Load, Refusal, ShardId, ShardStats};
+use crate::types::{Load, Refusal, Rights, ShardId, ShardStats};
 
 /// Mails in a channel between two shards.
 const CHANNEL_MAX: usize = 256;
@@ -79,6 +79,8 @@ pub(super) struct HandOver {
     pub(super) read_ahead: Vec<u8>,
     /// The request, not answered yet.
     pub(super) upgrade: Upgrade,
+    /// What its client may do.
+    pub(super) rights: Rights,
 }
 
 /// One shard's ends of the channels, not connected yet.

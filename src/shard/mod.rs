@@ -20,5 +20,6 @@ mod run;
 mod serve;
 mod state;
 
+pub use clock::unix_time;
 pub use live::Live;
 pub use serve::{Running, serve};

@@ -96,7 +96,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
         io: config.io,
         even_trains: config.even_trains,
         pulse: Arc::new(Pulse::new(shards)),
-        started: clock::date(),
+        started: clock::unix_time(),
         descriptors,
     };
     let identity = Identity::generate().map_err(io::Error::other)?;

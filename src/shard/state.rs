@@ -35,8 +35,8 @@ pub(super) struct Common {
     pub(super) even_trains: bool,
     /// When each shard last moved.
     pub(super) pulse: Arc<Pulse>,
-    /// When the server started, since 1970.
-    pub(super) started: Duration,
+    /// When the server started, in seconds since 1970.
+    pub(super) started: u64,
     /// How many descriptors there may be.
     pub(super) descriptors: u64,
 }
@@ -229,6 +229,11 @@ impl Shard {
         self.core.borrow().router.stats().peers
     }
 
+    /// Counts somebody who was not let in.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.core.borrow_mut().router.stats_mut().refuse(refusal);
+    }
+
     /// Counts that datagrams have woken the shard.
     pub(super) fn note_media_wakeup(&self) {
         self.core.borrow_mut().router.stats_mut().media_wakeups += 1;
@@ -265,11 +270,6 @@ impl Shard {
     /// Whether this shard takes no new peers.
     pub(super) fn is_full(&self) -> bool {
         self.admission.borrow().pressure() >= Pressure::Full
-    }
-
-    /// Counts a connection that gets no place.
-    pub(super) fn note_refusal(&self, refusal: Refusal) {
-        self.core.borrow_mut().router.stats_mut().refuse(refusal);
     }
 
     /// A copy of the counters.

@@ -8,6 +8,7 @@ pub mod limit;
 pub mod load;
 pub mod path;
 pub mod refusal;
+pub mod rights;
 pub mod rtp;
 pub mod stats;
 pub mod time;
@@ -22,6 +23,7 @@ pub use id::{
 pub use load::{Load, Pressure};
 pub use path::{IoKind, Path, SocketId};
 pub use refusal::Refusal;
+pub use rights::Rights;
 pub use rtp::{Mid, Pt, Rid, SeqNo, Ssrc};
 pub use stats::ShardStats;
 pub use time::{Deadline, Reason, Timestamp};

@@ -1,9 +1,10 @@
-//! Why a connection that asked for a place in a room did not get one. Each is answered and counted.
+//! Why somebody was refused. Every refusal that a limit or a missing permission causes is counted
+//! under one of these.
 
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident => $label:literal,)*) => {
-        /// Why a connection got no place in a room.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        /// Why a connection or a request was refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Refusal {
             $($(#[$doc])* $name,)*
@@ -24,13 +25,19 @@ macro_rules! refusals {
 }
 
 refusals! {
-    /// Every shard is full, or the one that has the room is.
+    /// No token where one is needed, or one that is no good (401).
+    Token => "token",
+    /// A good token that does not allow it (403).
+    Rights => "rights",
+    /// The room is full (429).
+    Peers => "peers",
+    /// Every shard is full, or the one that has the room is (503).
     Full => "full",
-    /// The server is about to stop and takes no new rooms.
+    /// The server is about to stop and takes no new rooms (503).
     Draining => "draining",
-    /// A shard did not answer, or had no room for the question.
+    /// A shard did not answer, or had no room for the question (503).
     Unanswered => "unanswered",
 }
 
-/// How many refusals there are.
+/// How many kinds there are.
 pub const REFUSALS: usize = Refusal::ALL.len();

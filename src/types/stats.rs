@@ -63,7 +63,7 @@ pub struct ShardStats {
     /// Rooms, of any shard, that this shard's part of the directory has an entry for now.
     pub directory_rooms: u64,
     drops: [u64; DROP_REASONS],
-    refused: [u64; REFUSALS],
+    refusals: [u64; REFUSALS],
 }
 
 impl Default for ShardStats {
@@ -94,7 +94,7 @@ impl Default for ShardStats {
             transports: 0,
             directory_rooms: 0,
             drops: [0; DROP_REASONS],
-            refused: [0; REFUSALS],
+            refusals: [0; REFUSALS],
         }
     }
 }
@@ -127,17 +127,18 @@ impl ShardStats {
         self.drops[reason as usize]
     }
 
+    /// Counts one refusal.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refusals[refusal as usize] += 1;
+    }
+
+    /// How often somebody was refused for this.
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.refusals[refusal as usize]
+    }
+
     /// All drops together.
     pub fn drops_total(&self) -> u64 {
         self.drops.iter().sum()
-    }
-    /// Counts one connection that got no place.
-    pub fn refuse(&mut self, refusal: Refusal) {
-        self.refused[refusal as usize] += 1;
-    }
-
-    /// How often a connection got no place for this reason.
-    pub fn refused(&self, refusal: Refusal) -> u64 {
-        self.refused[refusal as usize]
     }
 }

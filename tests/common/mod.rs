@@ -2,6 +2,7 @@
 //! ends.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod files;
 pub(crate) mod program;
 
 use std::io::{Read, Write};

@@ -27,5 +27,6 @@ mod orders;
 mod overload;
 mod random_ops;
 mod reports;
+mod rights;
 mod streams;
 mod turns;

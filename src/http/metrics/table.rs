@@ -45,9 +45,9 @@ pub(super) const PER_SHARD: &[PerShard] = &[
     ),
     (
         "corinth_refused_total",
-        "Connections that got no place in a room, by why.",
+        "Connections and requests that were refused, by why.",
         Reading::CounterBy("reason", |stats| {
-            Refusal::ALL.iter().map(|r| (r.label(), stats.refused(*r))).collect()
+            Refusal::ALL.iter().map(|r| (r.label(), stats.refusals(*r))).collect()
         }),
     ),
     (

@@ -11,7 +11,7 @@ fn process() -> Process {
         resident_bytes: 4096,
         open_descriptors: 30,
         descriptors_max: 1024,
-        started: Duration::from_secs(1_700_000_000),
+        started: 1_700_000_000,
     }
 }
 

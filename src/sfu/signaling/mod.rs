@@ -7,7 +7,7 @@ mod senders;
 use std::collections::BTreeMap;
 
 use super::Outbox;
-use super::outbox::CloseReason;
+use super::outbox::{CloseReason, Newcomer};
 use super::peer::{Peer, Verdict};
 use super::room::Room;
 use super::router::Router;
@@ -17,23 +17,23 @@ use crate::protocol::{
 };
 use crate::types::limit::PEERS_PER_ROOM_MAX;
 use crate::types::{
-    DropReason, PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, Timestamp, TransportId,
-    TransportKey,
+    DropReason, PeerKey, ReceiverId, ReceiverKey, Refusal, RoomKey, SenderId, Timestamp,
+    TransportId, TransportKey,
 };
 
 /// What a handler returns: the `data` of the response, serialized into the whole frame.
 type Response = Result<String, Error>;
 
 impl Router {
-    /// A WebSocket was opened for `peer` in `room` (both valid names). Replaces an older connection
-    /// of the same name at once. `None`: the room is full (HTTP 429).
+    /// A WebSocket was opened (with valid names). Replaces an older connection of the same name at
+    /// once.
     pub fn handle_open(
         &mut self,
         now: Timestamp,
-        room: &str,
-        peer: &str,
+        newcomer: &Newcomer<'_>,
         out: &mut impl Outbox,
-    ) -> Option<PeerKey> {
+    ) -> Result<PeerKey, Refusal> {
+        let Newcomer { room, peer, rights } = *newcomer;
         let room_key = match self.room_names.get(room) {
             Some(key) => *key,
             None => self.add_room(room),
@@ -41,17 +41,18 @@ impl Router {
         let peers = &self.rooms[room_key].peers;
         let older = peers.iter().copied().find(|key| *self.peers[*key].name == *peer);
         if older.is_none() && peers.len() >= PEERS_PER_ROOM_MAX {
-            return None;
+            self.stats.refuse(Refusal::Peers);
+            return Err(Refusal::Peers);
         }
         // The new connection is in the room before the old one leaves it, so that the room stays.
-        let key = self.peers.insert(Peer::new(room_key, peer, now, self.hasher.clone()));
+        let key = self.peers.insert(Peer::new(room_key, peer, rights, now, self.hasher.clone()));
         self.rooms[room_key].peers.push(key);
         self.stats.peers += 1;
         if let Some(older) = older {
             out.close(older, CloseReason::Replaced);
             self.remove_peer(older, None, out);
         }
-        Some(key)
+        Ok(key)
     }
 
     /// Whether a connection under this name is there, which a further one would replace.
@@ -235,12 +236,12 @@ impl Router {
         }
     }
 
-    /// Gives a peer a Sender of this Receiver, unless it cannot decode it.
+    /// Gives a peer a Sender of this Receiver, unless it cannot decode it or may not receive.
     fn announce(&mut self, key: PeerKey, receiver: ReceiverKey) -> Option<SenderId> {
         let source = &self.receivers.get(receiver)?.source;
         let peer = self.peers.get_mut(key)?;
         let decodes = peer.capabilities.as_ref().is_none_or(|known| known.can_decode(source));
-        decodes.then(|| peer.subscriptions.announce(receiver))
+        (decodes && peer.rights.receive).then(|| peer.subscriptions.announce(receiver))
     }
 
     /// Says something to every joined peer of a room but one.

@@ -13,7 +13,7 @@ use crate::sfu::router::Router;
 use crate::transport::Transport;
 use crate::transport::ice::Credentials;
 use crate::types::limit::{RECEIVERS_PER_PEER_MAX, TRANSPORTS_PER_PEER_MAX};
-use crate::types::{Kind, PeerKey, ReceiverKey, RoomKey, Ssrc, Timestamp};
+use crate::types::{Kind, PeerKey, ReceiverKey, Refusal, RoomKey, Ssrc, Timestamp};
 
 impl Router {
     pub(super) fn create_transport(
@@ -91,6 +91,14 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Result<(), Error> {
         let peer = &self.peers[key];
+        let (may_send, what) = match request.source.kind {
+            Kind::Audio => (peer.rights.audio, "audio"),
+            Kind::Video => (peer.rights.video, "video"),
+        };
+        if !may_send {
+            self.stats.refuse(Refusal::Rights);
+            return Err(Error::forbidden(format!("the token does not allow to send {what}")));
+        }
         let transport = self.transport_of(key, request.transport_id)?;
         if peer.receivers.contains_key(&request.id) {
             return Err(Error::conflict(format!("Receiver id in use: {}", request.id)));
