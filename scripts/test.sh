@@ -60,6 +60,7 @@ tools() {
   command -v cc >/dev/null || missing+=(gcc libc6-dev)
   [ "$(uname -m)" != x86_64 ] || command -v valgrind >/dev/null || missing+=(valgrind libc6-dbg)
   command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
+  command -v promtool >/dev/null || missing+=(prometheus)
   if [ "$browsers" = yes ]; then
     [ -x "$chromium" ] || missing+=(chromium)
     [ -x "$firefox" ] || missing+=(firefox-esr)

@@ -28,6 +28,7 @@ fn bad_values_are_named() {
         (&["--announce", "127.0.0.1"], "LOCAL=PUBLIC"),
         (&["--announce", "192.0.2.1=198.51.100.1"], "--announce: 192.0.2.1"),
         (&["--ping-interval", "0"], "--ping-interval"),
+        (&["--busy-max", "85"], "--busy-max"),
         (&["--media-address", "0.0.0.0"], "--media-address: 0.0.0.0"),
         (&["--log", "corinth=loud"], "--log"),
         (&["--http", "192.0.2.1:0"], "192.0.2.1"),

@@ -21,11 +21,13 @@ use crate::types::IoKind;
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const MEDIA_PORT: u16 = 40000;
 const PING_INTERVAL: f64 = 20.0;
+const BUSY_MAX: f64 = 0.85;
 const LOG: &str = "info";
 
 /// What a reload changes; everything else waits for a restart.
 pub const LIVE: &[&str] = &[
     "ping-interval",
+    "busy-max",
     "log",
     "certificate",
     "private-key",
@@ -36,6 +38,9 @@ pub const LIVE: &[&str] = &[
 
 /// A ping interval outside of this is a slip of the hand.
 const PING_INTERVALS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
+
+/// A shard is never idle altogether, and less than this would refuse everybody.
+const BUSY_MAXIMA: std::ops::RangeInclusive<f64> = 0.05..=1.0;
 
 /// Media addresses are numbered by a byte, and each costs every shard a socket.
 const ADDRESSES_MAX: usize = 16;
@@ -70,6 +75,8 @@ pub struct Config {
     pub anyone: bool,
     /// Between pings on a WebSocket.
     pub ping_interval: Duration,
+    /// From which share of its core on, in thousandths, a shard takes no new rooms and peers.
+    pub busy_max: u64,
     /// Filter for the log, as the tracing crates read it.
     pub log: String,
 }
@@ -149,6 +156,7 @@ impl Config {
             token_keys: token_keys(settings)?,
             anyone: settings.anyone_may_join_without_a_token.unwrap_or(false),
             ping_interval: ping_interval(settings)?,
+            busy_max: busy_max(settings)?,
             log: log(settings)?,
         };
         check_open(&config)?;
@@ -245,6 +253,15 @@ fn ping_interval(settings: &Settings) -> Result<Duration, ConfigError> {
     }
     let (min, max) = (PING_INTERVALS.start(), PING_INTERVALS.end());
     Err(ConfigError::new("ping-interval", format!("{min} to {max} seconds are possible")))
+}
+
+fn busy_max(settings: &Settings) -> Result<u64, ConfigError> {
+    let share = settings.busy_max.unwrap_or(BUSY_MAX);
+    if BUSY_MAXIMA.contains(&share) {
+        return Ok((1000.0 * share) as u64);
+    }
+    let (min, max) = (BUSY_MAXIMA.start(), BUSY_MAXIMA.end());
+    Err(ConfigError::new("busy-max", format!("{min} to {max} is possible")))
 }
 
 fn log(settings: &Settings) -> Result<String, ConfigError> {

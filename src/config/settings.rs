@@ -126,6 +126,11 @@ settings! {
     #[arg(value_name = "SECONDS")]
     ping_interval: f64,
 
+    /// How busy a shard may be, as a share of its core: from there on it takes no new rooms and
+    /// peers (503), until it has been below four fifths of that for three seconds [default: 0.85]
+    #[arg(value_name = "SHARE")]
+    busy_max: f64,
+
     /// What is logged to standard error: error, warn, info, debug, trace, or by module
     /// (info,corinth::shard=debug) [default: info]
     #[arg(value_name = "LEVEL")]

@@ -5,6 +5,8 @@
 //! request has a body that would be read.
 
 mod assets;
+pub mod health;
+pub mod metrics;
 mod request;
 mod response;
 pub mod server;

@@ -53,6 +53,7 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "mediaWakeups": stats.media_wakeups,
         "timerWakeups": timer_wakeups,
         "busyShare": stats.busy_permille as f64 / 1000.0,
+        "pressure": stats.pressure as u8,
         "keyFrameRequests": stats.key_frame_requests,
         "handshakeSteps": stats.handshake_steps,
         "dtlsConnected": stats.dtls_connected,

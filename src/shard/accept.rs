@@ -10,10 +10,11 @@ use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
 use super::clock::unix_time;
+use super::host;
 use super::mailbox::{HandOver, Mail};
 use super::state::Shard;
 use crate::http::server::{Received, answer, receive, send};
-use crate::http::{Request, Response, Upgrade, asset, stats};
+use crate::http::{Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::Stream;
 use crate::sfu::Newcomer;
 use crate::signal::{Connection, Outgoing};
@@ -94,12 +95,26 @@ async fn page(shard: &Shard, request: &Request) -> Response {
     }
     let response = match request.path.as_str() {
         "/stats" => stats::response(&shard.stats_of_all().await),
+        "/metrics" => metrics_page(shard).await,
+        "/healthz" => health::health(shard.common.pulse.stuck()),
+        "/readyz" => health::readiness(shard.hindrance().as_deref()),
         _ => asset(request).unwrap_or_else(|| Response::text(404, "there is nothing here")),
     };
     match request.method.as_str() {
         "HEAD" => response.without_body(),
         _ => response,
     }
+}
+
+async fn metrics_page(shard: &Shard) -> Response {
+    let stats = shard.stats_of_all().await;
+    let process = host::process(shard.common.started, shard.common.descriptors);
+    let mut page = String::new();
+    for piece in metrics::pieces(&stats, &process) {
+        page.push_str(&piece);
+        glommio::yield_if_needed().await;
+    }
+    metrics::response(page)
 }
 
 /// Brings an upgrade request to the shard that owns its room.
@@ -118,8 +133,9 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
             return answer(stream, denied.response()).await;
         }
     };
-    let Some((owner, lease)) = Lease::take(&shard, &upgrade.room).await else {
-        return answer(stream, busy()).await;
+    let (owner, lease) = match Lease::take(&shard, &upgrade.room).await {
+        Ok(taken) => taken,
+        Err(refusal) => return refuse(&shard, stream, refusal).await,
     };
     let read_ahead = received.read_ahead;
     if owner == shard.id {
@@ -131,19 +147,29 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
     let hand_over = HandOver { stream, read_ahead, upgrade, rights };
     match shard.post(owner, Mail::HandOver(Box::new(hand_over))) {
         Ok(()) => lease.hand_over(),
-        Err(Mail::HandOver(back)) => answer(back.stream.attach(), busy()).await,
+        Err(Mail::HandOver(back)) => {
+            refuse(&shard, back.stream.attach(), Refusal::Unanswered).await;
+        }
         Err(_) => {}
     }
 }
 
-fn busy() -> Response {
-    Response::text(503, "the server is too busy").header("Retry-After", "5")
+/// Tells a client that it gets no place, and counts it.
+async fn refuse(shard: &Shard, stream: Stream, refusal: Refusal) {
+    shard.refuse(refusal);
+    answer(stream, refused(refusal)).await;
 }
 
 fn refused(refusal: Refusal) -> Response {
+    let unavailable = |reason, seconds| Response::text(503, reason).header("Retry-After", seconds);
     match refusal {
         Refusal::Peers => Response::text(429, "the room is full"),
-        other => Response::text(503, other.label()),
+        Refusal::Full => unavailable("the server is full", "30"),
+        Refusal::Draining => unavailable("the server is about to stop", "10"),
+        Refusal::Unanswered => unavailable("the server is too busy", "5"),
+        // Of those the answer says more: `Denied::response`.
+        Refusal::Token => Response::text(401, refusal.label()),
+        Refusal::Rights | Refusal::Origin => Response::text(403, refusal.label()),
     }
 }
 
@@ -166,6 +192,10 @@ async fn open(
     let Ok(_pass) = shard.gate.enter() else {
         return answer(stream, Response::text(503, "the server is going away")).await;
     };
+    if shard.is_full() && !shard.has_peer(&upgrade.room, &upgrade.peer) {
+        drop(lease);
+        return refuse(&shard, stream, Refusal::Full).await;
+    }
     let outgoing = Rc::new(Outgoing::default());
     let newcomer = Newcomer { room: &upgrade.room, peer: &upgrade.peer, rights };
     let session = match Session::open(&shard, &newcomer, &outgoing, lease) {
@@ -228,10 +258,10 @@ struct Lease {
 }
 
 impl Lease {
-    /// Asks the directory; `None` if it cannot answer now.
-    async fn take(shard: &Rc<Shard>, room: &str) -> Option<(ShardId, Self)> {
+    /// Asks the directory.
+    async fn take(shard: &Rc<Shard>, room: &str) -> Result<(ShardId, Self), Refusal> {
         let owner = shard.place(room).await?;
-        Some((owner, Self::adopt(shard, room)))
+        Ok((owner, Self::adopt(shard, room)))
     }
 
     /// The lease of a connection that another shard has handed over.

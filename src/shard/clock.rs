@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::types::Timestamp;
 
 /// A shard's time: microseconds since its start.
@@ -34,6 +36,11 @@ pub fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// CPU time of all threads of the process.
+pub(super) fn process_cpu() -> Duration {
+    cpu_time(ClockId::ProcessCPUTime)
+}
+
 /// How busy this thread is: its CPU time against the time that goes by.
 #[derive(Debug)]
 pub(super) struct BusyMeter {
@@ -58,6 +65,10 @@ impl BusyMeter {
 }
 
 fn thread_cpu() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    cpu_time(ClockId::ThreadCPUTime)
+}
+
+fn cpu_time(of: ClockId) -> Duration {
+    let now = clock_gettime(of);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }

@@ -21,6 +21,8 @@ pub struct Live {
     pub(super) ping_interval: Duration,
     /// What connections are encrypted with; `None`: plain HTTP is served.
     pub(super) tls: Option<Tls>,
+    /// From which share of its core on, in thousandths, a shard is full.
+    pub(super) busy_max: u64,
     /// What tokens are verified with.
     keys: Keys,
     /// Without keys, whether others than this host may join.
@@ -55,6 +57,7 @@ impl Live {
         let keys = config.token_keys.iter().map(|key| (&*key.id, &*key.file));
         Ok(Live {
             ping_interval: config.ping_interval,
+            busy_max: config.busy_max,
             tls,
             keys: Keys::load(keys)?,
             anyone: config.anyone,
@@ -135,6 +138,7 @@ mod tests {
     fn live(trusted: &[&str], origins: Option<&[&str]>) -> Live {
         Live {
             ping_interval: Duration::from_secs(1),
+            busy_max: 850,
             tls: None,
             keys: Keys::default(),
             anyone: false,

@@ -20,7 +20,7 @@ use glommio::timer::sleep;
 
 use crate::http::Upgrade;
 use crate::net::Detached;
-use crate::types::{Rights, ShardId, ShardStats};
+use crate::types::{Load, Refusal, Rights, ShardId, ShardStats};
 
 /// Mails in a channel between two shards.
 const CHANNEL_MAX: usize = 256;
@@ -42,8 +42,8 @@ pub(super) enum Mail {
     HandOver(Box<HandOver>),
     /// A connection that the addressee's directory has counted is over.
     Release(String),
-    /// How many peers the sender has now.
-    Load(u64),
+    /// How the sender stands now.
+    Load(Load),
 }
 
 impl Mail {
@@ -64,8 +64,8 @@ pub(super) enum Question {
 /// What it is told.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The room is owned by this shard, and a connection to it has been counted.
-    Placed(String, ShardId),
+    /// The room is owned by this shard, and a connection to it has been counted; or neither.
+    Placed(String, Result<ShardId, Refusal>),
     /// The counters.
     Stats(Box<ShardStats>),
 }
@@ -262,11 +262,11 @@ mod tests {
     fn a_full_lane_refuses_what_can_be_refused() {
         let lane = Lane::default();
         for _ in 0..LANE_MAX {
-            lane.push(Mail::Load(0)).unwrap();
+            lane.push(Mail::Load(Load::default())).unwrap();
         }
         assert!(lane.push(Mail::Question(0, Question::Stats)).is_err());
         lane.push(Mail::Release("room".into())).unwrap();
-        let answer = Answer::Placed("room".into(), ShardId(0));
+        let answer = Answer::Placed("room".into(), Ok(ShardId(0)));
         lane.push(Mail::Answer(0, answer)).unwrap();
     }
 }

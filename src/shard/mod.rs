@@ -5,7 +5,7 @@
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
 //! - `media`, `accept`: its tasks. `mailbox`: how it talks to the other shards.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
-//! - `clock`: the only reader of the time.
+//! - `clock`: the only reader of the time. `pulse`: which shards move.
 
 mod accept;
 mod clock;
@@ -15,6 +15,7 @@ mod mailbox;
 mod media;
 mod orders;
 mod outbox;
+mod pulse;
 mod run;
 mod serve;
 mod state;

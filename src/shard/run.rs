@@ -21,7 +21,7 @@ use super::state::{Common, Core, Shard};
 use crate::net::{self, MediaSocket};
 use crate::sfu::{Candidate, Identity, Router, RouterConfig};
 use crate::signal::Close;
-use crate::types::ShardId;
+use crate::types::{Load, ShardId};
 
 /// How long others run while media waits for its turn. Media that arrives interrupts at once, this
 /// is for what it has left over.
@@ -142,7 +142,7 @@ fn deliver(shard: &Rc<Shard>, signal: TaskQueueHandle, from: ShardId, mail: Mail
         Mail::Question(number, question) => shard.answer(from, number, question),
         Mail::Answer(number, answer) => shard.answered(number, answer),
         Mail::Release(room) => shard.release(room),
-        Mail::Load(peers) => shard.load(from, peers),
+        Mail::Load(load) => shard.note_load(from, load),
         Mail::HandOver(hand_over) => {
             match glommio::spawn_local_into(take_over(Rc::clone(shard), *hand_over), signal) {
                 Ok(task) => drop(task.detach()),
@@ -164,17 +164,18 @@ async fn shake_hands(shard: Rc<Shard>) {
 
 /// Keeps the shard awake, and tells the others how busy it is whenever that has changed.
 async fn beat(shard: Rc<Shard>) {
-    let (mut published, mut busy, mut beats) = (0, BusyMeter::start(), 0);
+    let (mut published, mut busy, mut beats) = (Load::default(), BusyMeter::start(), 0);
     loop {
         sleep(HEARTBEAT).await;
+        shard.common.pulse.beat(shard.id);
         beats += 1;
         if beats % BUSY_BEATS == 0 {
             shard.measure_busy_share(&mut busy);
         }
-        let peers = shard.peers();
-        if peers != published {
-            published = peers;
-            shard.publish_load(peers);
+        let load = shard.load();
+        if load != published {
+            published = load;
+            shard.publish_load(load);
         }
     }
 }

@@ -15,10 +15,12 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
+use super::clock;
 use super::host;
 use super::live::Live;
 use super::mailbox::mesh;
 use super::orders::{Commander, Order, orders};
+use super::pulse::Pulse;
 use super::run::{self, Parts};
 use super::state::Common;
 use crate::config::{Config, MediaAddress};
@@ -123,6 +125,9 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
         directory_seed: u64::from_ne_bytes(random()?),
         io: config.io,
         even_trains: config.even_trains,
+        pulse: Arc::new(Pulse::new(shards)),
+        started: clock::unix_time(),
+        descriptors,
     };
     let identity = Identity::generate().map_err(io::Error::other)?;
     let mut parts = Vec::with_capacity(shards);
@@ -132,7 +137,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
         running.media.push(media.sockets.iter().map(MediaSocket::local_addr).collect());
         running.commanders.push(commander);
         parts.push(Parts {
-            common,
+            common: common.clone(),
             ends,
             listener,
             sockets: media.sockets,

@@ -14,13 +14,16 @@ use super::clock::{BusyMeter, Clock};
 use super::live::Live;
 use super::mailbox::{Answer, Mail, Mailbox, Question};
 use super::outbox::ShardOutbox;
-use crate::cluster::{Directory, home};
+use super::pulse::Pulse;
+use crate::cluster::{Admission, Directory, home};
 use crate::net::{Rx, Tx};
 use crate::sfu::Router;
-use crate::types::{Deadline, DropReason, IoKind, Refusal, ShardId, ShardStats, Timestamp};
+use crate::types::{
+    Deadline, DropReason, IoKind, Load, Pressure, Refusal, ShardId, ShardStats, Timestamp,
+};
 
 /// What all shards of a process agree on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Common {
     /// How many there are.
     pub(super) shards: usize,
@@ -30,6 +33,12 @@ pub(super) struct Common {
     pub(super) io: IoKind,
     /// Whether the Router evens trains.
     pub(super) even_trains: bool,
+    /// When each shard last moved.
+    pub(super) pulse: Arc<Pulse>,
+    /// When the server started, in seconds since 1970.
+    pub(super) started: u64,
+    /// How many descriptors there may be.
+    pub(super) descriptors: u64,
 }
 
 /// One shard.
@@ -43,6 +52,7 @@ pub(super) struct Shard {
     clock: Clock,
     core: RefCell<Core>,
     directory: RefCell<Directory>,
+    admission: RefCell<Admission>,
     mailbox: Mailbox,
     /// When the timer task will wake, and the task.
     armed: Cell<Option<Timestamp>>,
@@ -82,11 +92,12 @@ impl Shard {
     ) -> Rc<Self> {
         Rc::new(Self {
             id,
-            common,
+            admission: RefCell::new(Admission::new(live.busy_max)),
             live: RefCell::new(live),
             clock,
             core: RefCell::new(core),
             directory: RefCell::new(Directory::new(common.shards)),
+            common,
             mailbox,
             armed: Cell::new(None),
             timer: RefCell::new(None),
@@ -103,6 +114,7 @@ impl Shard {
 
     /// It has changed.
     pub(super) fn go_on_with(&self, live: Arc<Live>) {
+        self.admission.borrow_mut().set_busy_max(live.busy_max);
         self.live.replace(live);
     }
 
@@ -207,6 +219,11 @@ impl Shard {
         .await;
     }
 
+    /// Whether a peer of this name is in that room: then who connects under it is no further one.
+    pub(super) fn has_peer(&self, room: &str, peer: &str) -> bool {
+        self.core.borrow().router.has_peer(room, peer)
+    }
+
     /// Peers now.
     pub(super) fn peers(&self) -> u64 {
         self.core.borrow().router.stats().peers
@@ -234,10 +251,25 @@ impl Shard {
         });
     }
 
-    /// Publishes how busy the shard's thread was since this was last asked.
+    /// Judges how busy the shard's thread was since this was last asked.
     pub(super) fn measure_busy_share(&self, busy: &mut BusyMeter) {
-        let share = busy.share();
-        self.core.borrow_mut().router.stats_mut().busy_permille = (1000.0 * share) as u64;
+        let busy = (1000.0 * busy.share()) as u64;
+        let mut admission = self.admission.borrow_mut();
+        let before = admission.pressure();
+        admission.measure(busy);
+        let pressure = admission.pressure();
+        if pressure != before {
+            let (shard, busy) = (self.id.0, busy as f64 / 1000.0);
+            tracing::warn!(shard, busy, "the shard's pressure is {pressure:?}, was {before:?}");
+        }
+        let core = &mut *self.core.borrow_mut();
+        let stats = core.router.stats_mut();
+        (stats.busy_permille, stats.pressure) = (busy, pressure);
+    }
+
+    /// Whether this shard takes no new peers.
+    pub(super) fn is_full(&self) -> bool {
+        self.admission.borrow().pressure() >= Pressure::Full
     }
 
     /// A copy of the counters.
@@ -247,21 +279,30 @@ impl Shard {
         stats
     }
 
+    /// Why no new calls should be sent to this server now, if there is a reason.
+    pub(super) fn hindrance(&self) -> Option<String> {
+        if let Some((shard, silence)) = self.common.pulse.stuck() {
+            let seconds = silence.as_secs();
+            return Some(format!("shard {} has not moved for {seconds} seconds", shard.0));
+        }
+        self.directory.borrow().is_full().then(|| "every shard is full".to_owned())
+    }
+
     /// Sends to another shard; gives the mail back if there is no room for it.
     pub(super) fn post(&self, to: ShardId, mail: Mail) -> Result<(), Mail> {
         self.mailbox.post(to, mail)
     }
 
-    /// Counts a connection to `room` and says who owns it; `None` when the shard that knows is too
-    /// busy. Whoever calls returns the count with [`Shard::release`].
-    pub(super) async fn place(&self, room: &str) -> Option<ShardId> {
+    /// Counts a connection to `room` and says who owns it. Whoever calls returns the count with
+    /// [`Shard::release`].
+    pub(super) async fn place(&self, room: &str) -> Result<ShardId, Refusal> {
         let home = self.home(room);
         if home == self.id {
-            return Some(self.directory.borrow_mut().place(room));
+            return self.directory.borrow_mut().place(room);
         }
-        match self.mailbox.ask(home, Question::Place(room.to_owned())).await? {
-            Answer::Placed(_, owner) => Some(owner),
-            Answer::Stats(_) => None,
+        match self.mailbox.ask(home, Question::Place(room.to_owned())).await {
+            Some(Answer::Placed(_, owner)) => owner,
+            _ => Err(Refusal::Unanswered),
         }
     }
 
@@ -310,24 +351,30 @@ impl Shard {
 
     /// Takes an answer. A place that nobody waits for any more is given back.
     pub(super) fn answered(&self, number: u64, answer: Answer) {
-        if let Err(Answer::Placed(room, _)) = self.mailbox.answered(number, answer) {
+        if let Err(Answer::Placed(room, Ok(_))) = self.mailbox.answered(number, answer) {
             self.release(room);
         }
     }
 
-    /// Tells all directories how busy this shard is.
-    pub(super) fn publish_load(&self, peers: u64) {
-        self.load(self.id, peers);
+    /// How this shard stands.
+    pub(super) fn load(&self) -> Load {
+        let strain = self.admission.borrow().strain();
+        Load { full: self.is_full(), strain, peers: self.peers() }
+    }
+
+    /// Tells all directories how this shard stands.
+    pub(super) fn publish_load(&self, load: Load) {
+        self.note_load(self.id, load);
         for shard in (0..self.common.shards).map(|shard| ShardId(shard as u8)) {
             if shard != self.id {
                 // The next one will do as well.
-                let _ = self.post(shard, Mail::Load(peers));
+                let _ = self.post(shard, Mail::Load(load));
             }
         }
     }
 
-    /// Another shard says how busy it is.
-    pub(super) fn load(&self, from: ShardId, peers: u64) {
-        self.directory.borrow_mut().publish(from, peers);
+    /// Another shard says how it stands.
+    pub(super) fn note_load(&self, from: ShardId, load: Load) {
+        self.directory.borrow_mut().publish(from, load);
     }
 }

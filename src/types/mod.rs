@@ -5,6 +5,7 @@ pub mod drop;
 mod histogram;
 pub mod id;
 pub mod limit;
+pub mod load;
 pub mod path;
 pub mod refusal;
 pub mod rights;
@@ -19,6 +20,7 @@ pub use id::{
     PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, SenderKey, ShardId, TransportId,
     TransportKey,
 };
+pub use load::{Load, Pressure};
 pub use path::{IoKind, Path, SocketId};
 pub use refusal::Refusal;
 pub use rights::Rights;

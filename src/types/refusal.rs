@@ -33,6 +33,12 @@ refusals! {
     Origin => "origin",
     /// The room is full (429).
     Peers => "peers",
+    /// Every shard is full, or the one that has the room is (503).
+    Full => "full",
+    /// The server is about to stop and takes no new rooms (503).
+    Draining => "draining",
+    /// A shard did not answer, or had no room for the question (503).
+    Unanswered => "unanswered",
 }
 
 /// How many kinds there are.

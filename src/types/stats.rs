@@ -4,7 +4,7 @@ use super::drop::{DROP_REASONS, DropReason};
 use super::histogram::Histogram;
 use super::limit::TRAIN_MAX;
 use super::refusal::REFUSALS;
-use super::{Reason, Refusal};
+use super::{Pressure, Reason, Refusal};
 
 /// Sizes of batches are counted by powers of two: 1, 2–3, 4–7, …, 32–63, 64.
 pub const BATCH_CLASSES: usize = 7;
@@ -46,6 +46,8 @@ pub struct ShardStats {
     pub timer_wakeups: [u64; Reason::ALL.len()],
     /// Which share of the last second the shard's thread was running, in thousandths.
     pub busy_permille: u64,
+    /// What is to be done about that. The signal for whoever can make the shard's work less.
+    pub pressure: Pressure,
     /// Key frame requests sent to sources.
     pub key_frame_requests: u64,
     /// DTLS datagrams that were taken into account, steps of handshakes nearly all.
@@ -83,6 +85,7 @@ impl Default for ShardStats {
             media_wakeups: 0,
             timer_wakeups: [0; Reason::ALL.len()],
             busy_permille: 0,
+            pressure: Pressure::None,
             key_frame_requests: 0,
             handshake_steps: 0,
             dtls_connected: 0,

@@ -58,11 +58,36 @@ impl Serving {
         }
         None
     }
+
+    /// Stops one thread of it, as a fault would, until what is returned is dropped.
+    pub(crate) fn freeze(&self, thread: &str) -> Frozen {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let named = |id: &String| {
+            let name = std::fs::read_to_string(format!("{tasks}/{id}/comm")).unwrap_or_default();
+            name.trim() == thread
+        };
+        let tasks = std::fs::read_dir(&tasks).unwrap();
+        let ids = tasks.map(|task| task.unwrap().file_name().into_string().unwrap());
+        let id = ids.into_iter().find(named).unwrap_or_else(|| panic!("no thread {thread}"));
+        let id = nix::unistd::Pid::from_raw(id.parse().unwrap());
+        nix::sys::ptrace::attach(id).unwrap();
+        nix::sys::wait::waitpid(id, Some(nix::sys::wait::WaitPidFlag::__WALL)).unwrap();
+        Frozen(id)
+    }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A thread that does not run; goes on when this is dropped, by the thread that has stopped it.
+pub(crate) struct Frozen(nix::unistd::Pid);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = nix::sys::ptrace::detach(self.0, None);
     }
 }

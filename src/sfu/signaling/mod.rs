@@ -55,6 +55,12 @@ impl Router {
         Ok(key)
     }
 
+    /// Whether a connection under this name is there, which a further one would replace.
+    pub fn has_peer(&self, room: &str, peer: &str) -> bool {
+        let room = self.room_names.get(room).map(|room| &self.rooms[*room]);
+        room.is_some_and(|room| room.peers.iter().any(|key| *self.peers[*key].name == *peer))
+    }
+
     fn add_room(&mut self, name: &str) -> RoomKey {
         let key = self.rooms.insert(Room::new(name, self.rng.u32(..)));
         self.room_names.insert(name.into(), key);
