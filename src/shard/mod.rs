@@ -9,6 +9,7 @@
 
 mod accept;
 mod clock;
+mod counted;
 mod host;
 mod live;
 mod mailbox;
