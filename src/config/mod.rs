@@ -5,7 +5,7 @@ pub mod file;
 mod settings;
 mod source;
 
-pub use settings::{Announce, Io, Settings, TokenKey, with_environment};
+pub use settings::{Announce, Io, MediaTcp, Settings, TokenKey, with_environment};
 pub use source::{Loaded, Source};
 
 use std::fmt;
@@ -66,6 +66,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// UDP port of shard 0; shard i adds i. 0 is any.
     pub media_port: u16,
+    /// Where media comes over TCP; never `Auto`.
+    pub media_tcp: MediaTcp,
     /// Where media is served, best candidate first.
     pub media_addresses: Vec<MediaAddress>,
     /// Number of shards; each takes a core, about 10 MB and, with four media addresses, 16
@@ -154,6 +156,11 @@ impl Config {
         let config = Config {
             http: settings.http.unwrap_or(HTTP),
             media_port: settings.media_port.unwrap_or(MEDIA_PORT),
+            media_tcp: match settings.media_tcp.unwrap_or(MediaTcp::Auto) {
+                MediaTcp::Auto if settings.http.unwrap_or(HTTP).ip().is_loopback() => MediaTcp::Off,
+                MediaTcp::Auto => MediaTcp::Http,
+                said => said,
+            },
             media_addresses: media_addresses(settings, host)?,
             shards: shards(settings)?,
             io: match settings.io.unwrap_or(Io::Auto) {

@@ -99,6 +99,12 @@ settings! {
     #[arg(value_name = "IP", value_delimiter = ',')]
     media_address: Vec<IpAddr>,
 
+    /// Where media comes over TCP, from networks that let no UDP through: on the port of --http
+    /// (http), on a port of its own on each media address (PORT), or not (off). auto is http, but
+    /// off where that is loopback [default: auto]
+    #[arg(value_name = "WHERE")]
+    media_tcp: MediaTcp,
+
     /// Tell browsers PUBLIC in place of the media address LOCAL, where a NAT maps the one to the
     /// other with the same ports; once for each address
     #[arg(value_name = "LOCAL=PUBLIC", value_delimiter = ',')]
@@ -258,6 +264,54 @@ impl TryFrom<String> for TokenKey {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+/// What `media-tcp` may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "PortOrWord")]
+pub enum MediaTcp {
+    /// `Http` unless that is on loopback.
+    Auto,
+    /// Nowhere.
+    Off,
+    /// Where HTTP is.
+    Http,
+    /// On this port of each media address.
+    Port(u16),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PortOrWord {
+    Port(u16),
+    Word(String),
+}
+
+impl FromStr for MediaTcp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            "http" => Ok(Self::Http),
+            text => text
+                .parse()
+                .map(Self::Port)
+                .map_err(|_| "auto, off, http or a port is wanted".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<PortOrWord> for MediaTcp {
+    type Error = String;
+
+    fn try_from(value: PortOrWord) -> Result<Self, String> {
+        match value {
+            PortOrWord::Port(port) => Ok(Self::Port(port)),
+            PortOrWord::Word(word) => word.parse(),
+        }
     }
 }
 

@@ -23,5 +23,6 @@ mod timers;
 mod turn;
 
 pub use crate::transport::dtls::Identity;
+pub use crate::transport::ice::shard_of_ufrag;
 pub use outbox::{CloseReason, Newcomer, Outbox};
 pub use router::{Candidate, Router, RouterConfig};

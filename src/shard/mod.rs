@@ -3,7 +3,8 @@
 //!
 //! - `serve`: the server as a whole; `host`: what it needs of its host.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
-//! - `media`, `accept`: its tasks. `mailbox`: how it talks to the other shards.
+//! - `media`, `accept`, `ice_tcp`: its tasks; `counted`: what counts connections.
+//! - `mailbox`: how it talks to the other shards.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
 //! - `clock`: the only reader of the time. `pulse`: which shards move.
 
@@ -11,6 +12,7 @@ mod accept;
 mod clock;
 mod counted;
 mod host;
+mod ice_tcp;
 mod live;
 mod mailbox;
 mod media;
