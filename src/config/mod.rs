@@ -19,10 +19,11 @@ const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const MEDIA_PORT: u16 = 40000;
 const PING_INTERVAL: f64 = 20.0;
 const BUSY_MAX: f64 = 0.85;
+const DRAIN_TIME: u32 = 60;
 const LOG: &str = "info";
 
 /// What a reload changes; everything else waits for a restart.
-pub const LIVE: &[&str] = &["ping-interval", "busy-max", "log", "token-key"];
+pub const LIVE: &[&str] = &["ping-interval", "busy-max", "drain-time", "log", "token-key"];
 
 /// A ping interval outside of this is a slip of the hand.
 const PING_INTERVALS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
@@ -57,6 +58,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// From which share of its core on, in thousandths, a shard takes no new rooms and peers.
     pub busy_max: u64,
+    /// How long rooms may go on when the server is told to stop.
+    pub drain_time: Duration,
     /// Filter for the log, as the tracing crates read it.
     pub log: String,
 }
@@ -112,6 +115,7 @@ impl Config {
             token_keys: token_keys(settings)?,
             ping_interval: ping_interval(settings)?,
             busy_max: busy_max(settings)?,
+            drain_time: Duration::from_secs(settings.drain_time.unwrap_or(DRAIN_TIME).into()),
             log: log(settings)?,
         };
         check_open(&config, settings)?;

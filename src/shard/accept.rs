@@ -9,12 +9,12 @@ use futures_lite::future::FutureExt;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
+use super::admin;
 use super::clock::unix_time;
 use super::host;
 use super::mailbox::{HandOver, Mail};
 use super::state::Shard;
 use crate::http::server::{Received, answer, receive, send};
-use crate::http::token::Denied;
 use crate::http::{Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::{adopt_stream, duplicate_stream};
 use crate::sfu::Newcomer;
@@ -78,6 +78,11 @@ async fn serve(shard: Rc<Shard>, mut stream: TcpStream, visit: Visit) {
         Ok(received) if received.request.path == "/ws" => {
             enter(shard, stream, received, visit).await;
         }
+        Ok(received) if received.request.path.starts_with("/admin") => {
+            let Ok(remote) = stream.peer_addr() else { return };
+            let response = admin::respond(&shard, &received.request, remote).await;
+            answer(stream, response).await;
+        }
         Ok(received) => {
             let response = page(&shard, &received.request).await;
             answer(stream, response).await;
@@ -124,10 +129,7 @@ async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: V
     let rights = match shard.live().admit(&received.request, &upgrade, unix_time()) {
         Ok(rights) => rights,
         Err(denied) => {
-            shard.refuse(match denied {
-                Denied::Token(_) => Refusal::Token,
-                Denied::Rights(_) => Refusal::Rights,
-            });
+            shard.refuse(denied.refusal());
             return answer(stream, denied.response()).await;
         }
     };

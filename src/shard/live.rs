@@ -15,6 +15,8 @@ pub struct Live {
     pub(super) ping_interval: Duration,
     /// From which share of its core on, in thousandths, a shard is full.
     pub(super) busy_max: u64,
+    /// How long rooms may go on when the server is told to stop.
+    pub(super) drain_time: Duration,
     /// What tokens are verified with.
     pub(super) keys: Keys,
 }
@@ -26,6 +28,7 @@ impl Live {
         Ok(Live {
             ping_interval: config.ping_interval,
             busy_max: config.busy_max,
+            drain_time: config.drain_time,
             keys: Keys::load(files)?,
         })
     }
@@ -43,5 +46,20 @@ impl Live {
         }
         let token = of_request(request).ok_or(Denied::Token("a token is needed"))?;
         self.keys.verify(&token, now)?.admits(&upgrade.room, &upgrade.peer)
+    }
+
+    /// Whether tokens are asked for.
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Whether the token of this request is for whoever runs the server: `admin` of every room.
+    pub(super) fn admit_admin(&self, request: &Request, now: u64) -> Result<(), Denied> {
+        let token = of_request(request).ok_or(Denied::Token("a token is needed"))?;
+        let grant = self.keys.verify(&token, now)?;
+        match grant.room.is_none() && grant.rights.admin {
+            true => Ok(()),
+            false => Err(Denied::Rights("the token is not for every room and admin")),
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! L5, the only glue: pinned glommio executors, one a core, each with its Router, its media
 //! sockets and its WebSockets. `docs/internals/shard.md` draws it.
 //!
-//! - `serve`: the server as a whole; `host`: what it needs of its host.
+//! - `serve`: the server as a whole; `attend`: what its main thread does; `host`: what it needs of
+//!   its host.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
-//! - `media`, `accept`: its tasks. `mailbox`: how it talks to the other shards.
+//! - `media`, `accept`: its tasks. `admin`: what operators ask over HTTP. `mailbox`: how it talks to the other shards.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
 //! - `clock`: the only reader of the time. `pulse`: which shards move.
 
 mod accept;
+mod admin;
+mod attend;
 mod clock;
 mod host;
 mod live;

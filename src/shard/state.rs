@@ -2,6 +2,8 @@
 //! directory, its mailbox. All of it belongs to one thread, and is borrowed only between awaits.
 
 use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -10,6 +12,7 @@ use std::time::Duration;
 use futures_lite::future::poll_fn;
 use glommio::sync::{Gate, Semaphore};
 
+use super::attend::{DRAIN, IDLE};
 use super::clock::{BusyMeter, Clock};
 use super::live::Live;
 use super::mailbox::{Answer, Mail, Mailbox, Question};
@@ -33,6 +36,8 @@ pub(super) struct Common {
     pub(super) io: IoKind,
     /// Whether the Router evens trains.
     pub(super) even_trains: bool,
+    /// Wakes the main thread; the byte says why (`attend`).
+    pub(super) event: Arc<UnixStream>,
     /// When each shard last moved.
     pub(super) pulse: Arc<Pulse>,
     /// When the server started, in seconds since 1970.
@@ -53,6 +58,7 @@ pub(super) struct Shard {
     core: RefCell<Core>,
     directory: RefCell<Directory>,
     admission: RefCell<Admission>,
+    drain: Cell<Drain>,
     mailbox: Mailbox,
     /// When the timer task will wake, and the task.
     armed: Cell<Option<Timestamp>>,
@@ -63,6 +69,17 @@ pub(super) struct Shard {
     pub(super) stopping: Semaphore,
     /// Every WebSocket passes it; closed when no new ones are taken.
     pub(super) gate: Gate,
+}
+
+/// How far a shard is on its way to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    /// It takes new rooms.
+    None,
+    /// It does not.
+    Draining,
+    /// Nor has its part of the directory any, and the main thread knows.
+    Idle,
 }
 
 /// What a turn uses.
@@ -93,6 +110,7 @@ impl Shard {
         Rc::new(Self {
             id,
             admission: RefCell::new(Admission::new(live.busy_max)),
+            drain: Cell::new(Drain::None),
             live: RefCell::new(live),
             clock,
             core: RefCell::new(core),
@@ -285,6 +303,9 @@ impl Shard {
             let seconds = silence.as_secs();
             return Some(format!("shard {} has not moved for {seconds} seconds", shard.0));
         }
+        if self.drain.get() != Drain::None {
+            return Some("draining".to_owned());
+        }
         self.directory.borrow().is_full().then(|| "every shard is full".to_owned())
     }
 
@@ -360,6 +381,33 @@ impl Shard {
     pub(super) fn load(&self) -> Load {
         let strain = self.admission.borrow().strain();
         Load { full: self.is_full(), strain, peers: self.peers() }
+    }
+
+    /// Asks the main thread for a drain of the whole server.
+    pub(super) fn ask_for_drain(&self) {
+        if self.drain.get() == Drain::None {
+            self.wake_main_thread(DRAIN);
+        }
+    }
+
+    /// From now on there are no new rooms.
+    pub(super) fn drain(&self) {
+        self.drain.set(Drain::Draining);
+        self.directory.borrow_mut().close();
+    }
+
+    /// Tells the main thread, once, that this shard's part of the directory has no rooms left. As
+    /// none come into a closed one, all rooms are gone when all shards have said so.
+    pub(super) fn report_idle(&self) {
+        if self.drain.get() == Drain::Draining && self.directory.borrow().rooms() == 0 {
+            self.drain.set(Drain::Idle);
+            self.wake_main_thread(IDLE);
+        }
+    }
+
+    fn wake_main_thread(&self, why: u8) {
+        // A main thread that has gone needs no waking.
+        let _ = (&*self.common.event).write_all(&[why]);
     }
 
     /// Tells all directories how this shard stands.
