@@ -2,17 +2,16 @@
 //! is run by it.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LIVE, Loaded, Settings, Source, TokenKey, file, with_environment};
+use crate::config::{LIVE, Settings, Source, TokenKey, file, with_environment};
 use crate::http::token::{NewToken, Right};
 use crate::net::host_addresses;
-use crate::shard::{Live, serve, unix_time};
+use crate::shard::{Live, Occasion, serve, unix_time};
 
 /// Said below every list of options.
 const PLACES: &str = "Every option is also a line of the file that --config names, and a variable \
@@ -139,7 +138,7 @@ fn print(text: &str) -> io::Result<()> {
 
 fn check(source: &Source) -> io::Result<()> {
     let loaded = source.load(&host_addresses().unwrap_or_default())?;
-    Live::load(&loaded.config)?;
+    Live::load(&loaded.config, None)?;
     print("corinth: the configuration is in order\n")
 }
 
@@ -180,27 +179,32 @@ fn run_server(source: &Source) -> io::Result<()> {
         .with_filter_reloading();
     let filter = log.reload_handle();
     log.init();
-    let running = serve(&first.config, Live::load(&first.config)?)?;
+    let mut live = Live::load(&first.config, None)?;
+    let running = serve(&first.config, live.clone())?;
     // Before it is said that it serves: whoever waits for that may signal at once.
     running.catch_signals()?;
     print(&running.to_string())?;
-    running.wait(|| {
-        let (loaded, live) = reload(source, &host, &first)?;
-        let filter = filter.reload(EnvFilter::new(&loaded.config.log));
-        filter.map_err(io::Error::other)?;
-        Ok(live)
+    let mut last = first.clone();
+    running.wait(|occasion| {
+        let now = match occasion {
+            Occasion::Asked => source.load(&host)?,
+            Occasion::FilesChanged => last.clone(),
+        };
+        live = Live::load(&now.config, Some(&live))?;
+        if occasion == Occasion::Asked {
+            warn_of_what_waits(&first.settings, &now.settings);
+            filter.reload(EnvFilter::new(&now.config.log)).map_err(io::Error::other)?;
+        }
+        last = now;
+        Ok(live.clone())
     })
 }
 
-/// Reads the configuration again, and says what of it has to wait for a restart. `first` is what
-/// the server started with.
-fn reload(source: &Source, host: &[IpAddr], first: &Loaded) -> io::Result<(Loaded, Live)> {
-    let loaded = source.load(host)?;
-    let live = Live::load(&loaded.config)?;
-    for name in loaded.settings.differing(&first.settings) {
+/// Says what has changed since the start and can not while the server runs.
+fn warn_of_what_waits(first: &Settings, now: &Settings) {
+    for name in now.differing(first) {
         if !LIVE.contains(&name.as_str()) {
             tracing::warn!("{name} has changed, which takes a restart");
         }
     }
-    Ok((loaded, live))
 }

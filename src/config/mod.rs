@@ -10,7 +10,10 @@ pub use source::{Loaded, Source};
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use crate::types::IoKind;
 
@@ -23,7 +26,17 @@ const DRAIN_TIME: u32 = 60;
 const LOG: &str = "info";
 
 /// What a reload changes; everything else waits for a restart.
-pub const LIVE: &[&str] = &["ping-interval", "busy-max", "drain-time", "log", "token-key"];
+pub const LIVE: &[&str] = &[
+    "ping-interval",
+    "busy-max",
+    "drain-time",
+    "log",
+    "certificate",
+    "private-key",
+    "token-key",
+    "trusted-proxy",
+    "allowed-origin",
+];
 
 /// A ping interval outside of this is a slip of the hand.
 const PING_INTERVALS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
@@ -51,9 +64,17 @@ pub struct Config {
     pub io: IoKind,
     /// Pad video packets to equal lengths (`RouterConfig::even_trains`).
     pub even_trains: bool,
+    /// Where the certificate comes from.
+    pub tls: TlsSource,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Pages of which origins may connect, besides those that came from here; `None`: all.
+    pub allowed_origins: Option<Vec<String>>,
     /// What tokens are verified with. None: everybody who reaches the server may join, and only
     /// this host does, or it was said at length that this is meant.
     pub token_keys: Vec<TokenKey>,
+    /// Whether that was said.
+    pub anyone: bool,
     /// Between pings on a WebSocket.
     pub ping_interval: Duration,
     /// From which share of its core on, in thousandths, a shard takes no new rooms and peers.
@@ -62,6 +83,22 @@ pub struct Config {
     pub drain_time: Duration,
     /// Filter for the log, as the tracing crates read it.
     pub log: String,
+}
+
+/// Where the certificate of HTTPS comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsSource {
+    /// There is none: plain HTTP is served.
+    None,
+    /// Made at the start.
+    SelfSigned,
+    /// PEM files.
+    Files {
+        /// The certificate and those that lead to its root.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
 }
 
 /// One address for media.
@@ -112,13 +149,22 @@ impl Config {
                 Io::Ring => IoKind::Ring,
             },
             even_trains: settings.even_trains.unwrap_or(false),
+            tls: tls(settings)?,
+            trusted_proxies: settings
+                .trusted_proxy
+                .iter()
+                .flatten()
+                .map(|network| network.0)
+                .collect(),
+            allowed_origins: allowed_origins(settings)?,
             token_keys: token_keys(settings)?,
+            anyone: settings.anyone_may_join_without_a_token.unwrap_or(false),
             ping_interval: ping_interval(settings)?,
             busy_max: busy_max(settings)?,
             drain_time: Duration::from_secs(settings.drain_time.unwrap_or(DRAIN_TIME).into()),
             log: log(settings)?,
         };
-        check_open(&config, settings)?;
+        check_open(&config)?;
         config.media_ports(config.shards.unwrap_or(1))?;
         Ok(config)
     }
@@ -144,6 +190,44 @@ fn shards(settings: &Settings) -> Result<Option<usize>, ConfigError> {
     }
 }
 
+fn tls(settings: &Settings) -> Result<TlsSource, ConfigError> {
+    let self_signed = settings.self_signed == Some(true);
+    match (settings.certificate.clone(), settings.private_key.clone()) {
+        (None, None) if self_signed => Ok(TlsSource::SelfSigned),
+        (None, None) => Ok(TlsSource::None),
+        (Some(_), _) if self_signed => {
+            Err(ConfigError::new("self-signed", "there is a certificate already"))
+        }
+        (Some(certificate), Some(key)) => Ok(TlsSource::Files { certificate, key }),
+        (Some(_), None) => Err(ConfigError::new("certificate", "it needs its private-key too")),
+        (None, Some(_)) => Err(ConfigError::new("private-key", "it needs its certificate too")),
+    }
+}
+
+/// Where nobody needs a token, being on this host is what lets in, and every page that a browser
+/// of this host shows would be: then only those that came from here may connect.
+fn allowed_origins(settings: &Settings) -> Result<Option<Vec<String>>, ConfigError> {
+    let Some(origins) = settings.allowed_origin.clone() else {
+        let anyone = settings.anyone_may_join_without_a_token == Some(true);
+        let guarded = anyone || settings.token_key.is_some();
+        return Ok((!guarded).then(Vec::new));
+    };
+    if origins.iter().any(|origin| origin == "*") {
+        return Ok(None);
+    }
+    let is_origin = |origin: &&String| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && !host.contains('/'))
+    };
+    match origins.iter().find(|origin| !is_origin(origin)) {
+        None => Ok(Some(origins)),
+        Some(bad) => {
+            let reason = format!("{bad:?}: https://HOST or https://HOST:PORT is wanted, or *");
+            Err(ConfigError::new("allowed-origin", reason))
+        }
+    }
+}
+
 fn token_keys(settings: &Settings) -> Result<Vec<TokenKey>, ConfigError> {
     let keys = settings.token_key.clone().unwrap_or_default();
     for (i, TokenKey { id, .. }) in keys.iter().enumerate() {
@@ -155,9 +239,8 @@ fn token_keys(settings: &Settings) -> Result<Vec<TokenKey>, ConfigError> {
 }
 
 /// That everybody may come in is never so by mistake.
-fn check_open(config: &Config, settings: &Settings) -> Result<(), ConfigError> {
-    let meant = settings.anyone_may_join_without_a_token == Some(true);
-    if config.http.ip().is_loopback() || !config.token_keys.is_empty() || meant {
+fn check_open(config: &Config) -> Result<(), ConfigError> {
+    if config.http.ip().is_loopback() || !config.token_keys.is_empty() || config.anyone {
         return Ok(());
     }
     let reason = format!(

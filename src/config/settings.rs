@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Command, ValueEnum};
+use ipnet::IpNet;
 use serde::Deserialize;
 
 /// Beginning of the names in the environment.
@@ -51,6 +52,29 @@ settings! {
     /// 127.0.0.1, localhost or behind TLS. Port 0: any free one [default: 127.0.0.1:8080]
     #[arg(value_name = "IP:PORT")]
     http: SocketAddr,
+
+    /// The server's certificate, and those that lead to its root, in PEM. With it HTTPS and secure
+    /// WebSockets are served in place of plain ones. Read again when it changes
+    #[arg(value_name = "FILE")]
+    certificate: PathBuf,
+
+    /// The certificate's private key in PEM
+    #[arg(value_name = "FILE")]
+    private_key: PathBuf,
+
+    /// Serve HTTPS with a certificate made at the start, which browsers warn of: for a trial
+    #[arg(value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    self_signed: bool,
+
+    /// A reverse proxy, or a network of them, whose X-Forwarded-For is believed
+    #[arg(value_name = "IP[/BITS]", value_delimiter = ',')]
+    trusted_proxy: Vec<Network>,
+
+    /// Let pages of this origin connect, besides those that came from here; * is all
+    /// [default: all where a token is needed, otherwise none]
+    #[arg(value_name = "https://HOST[:PORT]", value_delimiter = ',')]
+    allowed_origin: Vec<String>,
 
     /// A key that tokens are signed with: its id, which the head of a token names, and the file
     /// that has it, a secret of at least 32 bytes (HS256) or a public key in PEM (P-256: ES256,
@@ -148,6 +172,29 @@ pub enum Io {
     Mmsg,
     /// An io_uring.
     Ring,
+}
+
+/// An address, or with `/BITS` the network that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network(pub IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let one = text.parse::<IpAddr>().map(IpNet::from).ok();
+        let network = one.or_else(|| text.parse().ok());
+        network.map(Self).ok_or_else(|| format!("{text:?} is neither an address nor a network"))
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// `ID=FILE`: a key for tokens.

@@ -9,6 +9,8 @@ pub struct Request {
     pub method: String,
     /// Before the `?`, not decoded.
     pub path: String,
+    /// Path and query, as sent.
+    pub target: String,
     /// After the `?`, not decoded.
     query: String,
     /// Names in lower case.
@@ -47,6 +49,7 @@ impl Request {
         let request = Request {
             method: method.to_owned(),
             path: path.to_owned(),
+            target: target.to_owned(),
             query: query.to_owned(),
             headers: headers.collect(),
         };
@@ -60,12 +63,15 @@ impl Request {
 
     /// Whether a list-valued field of this name has `token` in it, in any case.
     pub fn header_has(&self, name: &str, token: &str) -> bool {
-        self.headers(name)
-            .flat_map(|value| value.split(','))
-            .any(|item| item.trim().eq_ignore_ascii_case(token))
+        self.list(name).any(|item| item.eq_ignore_ascii_case(token))
     }
 
-    fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+    /// The items of a list-valued field of this name, in order.
+    pub fn list(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        self.headers(name).flat_map(|value| value.split(',')).map(str::trim)
+    }
+
+    fn headers(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
         let fields = self.headers.iter().filter(move |field| field.0 == name);
         fields.map(|field| field.1.as_str())
     }

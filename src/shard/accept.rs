@@ -16,7 +16,7 @@ use super::mailbox::{HandOver, Mail};
 use super::state::Shard;
 use crate::http::server::{Received, answer, receive, send};
 use crate::http::{Request, Response, Upgrade, asset, health, metrics, stats};
-use crate::net::{adopt_stream, duplicate_stream};
+use crate::net::Stream;
 use crate::sfu::Newcomer;
 use crate::signal::{Connection, Outgoing};
 use crate::types::{PeerKey, Refusal, Rights, ShardId};
@@ -66,15 +66,18 @@ impl Drop for Visit {
     }
 }
 
-async fn serve(shard: Rc<Shard>, mut stream: TcpStream, visit: Visit) {
-    // Without it small frames would wait for the acknowledgement of earlier ones.
-    let _ = stream.set_nodelay(true);
+async fn serve(shard: Rc<Shard>, stream: TcpStream, visit: Visit) {
+    let mut stream = Stream::new(stream);
+    let live = shard.live();
     let stopped = async {
         let _ = shard.stopping.acquire(1).await;
         Err(None)
     };
-    let received = receive(&mut stream).or(stopped).await;
+    let received = receive(&mut stream, live.tls.as_ref()).or(stopped).await;
     match received {
+        Ok(received) if live.tls.is_some() && !stream.is_secure() => {
+            answer(stream, Response::to_https(&received.request)).await;
+        }
         Ok(received) if received.request.path == "/ws" => {
             enter(shard, stream, received, visit).await;
         }
@@ -121,15 +124,18 @@ async fn metrics_page(shard: &Shard) -> Response {
 }
 
 /// Brings an upgrade request to the shard that owns its room.
-async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: Visit) {
+async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visit) {
     let upgrade = match Upgrade::parse(&received.request) {
         Ok(upgrade) => upgrade,
         Err(response) => return answer(stream, response).await,
     };
-    let rights = match shard.live().admit(&received.request, &upgrade, unix_time()) {
+    let Ok(peer) = stream.peer_addr() else { return };
+    let (live, request) = (shard.live(), &received.request);
+    let client = live.client(peer.ip(), request);
+    let rights = match live.admit(client, request, &upgrade, unix_time()) {
         Ok(rights) => rights,
-        Err(denied) => {
-            shard.refuse(denied.refusal());
+        Err((refusal, denied)) => {
+            shard.refuse(refusal);
             return answer(stream, denied.response()).await;
         }
     };
@@ -142,18 +148,20 @@ async fn enter(shard: Rc<Shard>, stream: TcpStream, received: Received, visit: V
         drop(visit);
         return open(shard, stream, read_ahead, upgrade, rights, lease).await;
     }
-    let Ok(duplicate) = duplicate_stream(&stream) else {
-        return refuse(&shard, stream, Refusal::Unanswered).await;
-    };
-    let hand_over = HandOver { stream: duplicate, read_ahead, upgrade, rights };
+    // Out of descriptors: the connection is closed.
+    let Ok(stream) = stream.detach() else { return };
+    let hand_over = HandOver { stream, read_ahead, upgrade, rights };
     match shard.post(owner, Mail::HandOver(Box::new(hand_over))) {
         Ok(()) => lease.hand_over(),
-        Err(_) => refuse(&shard, stream, Refusal::Unanswered).await,
+        Err(Mail::HandOver(back)) => {
+            refuse(&shard, back.stream.attach(), Refusal::Unanswered).await;
+        }
+        Err(_) => {}
     }
 }
 
 /// Tells a client that it gets no place, and counts it.
-async fn refuse(shard: &Shard, stream: TcpStream, refusal: Refusal) {
+async fn refuse(shard: &Shard, stream: Stream, refusal: Refusal) {
     shard.refuse(refusal);
     answer(stream, refused(refusal)).await;
 }
@@ -167,7 +175,7 @@ fn refused(refusal: Refusal) -> Response {
         Refusal::Unanswered => unavailable("the server is too busy", "5"),
         // Of those the answer says more: `Denied::response`.
         Refusal::Token => Response::text(401, refusal.label()),
-        Refusal::Rights => Response::text(403, refusal.label()),
+        Refusal::Rights | Refusal::Origin => Response::text(403, refusal.label()),
     }
 }
 
@@ -175,13 +183,13 @@ fn refused(refusal: Refusal) -> Response {
 pub(super) async fn take_over(shard: Rc<Shard>, hand_over: HandOver) {
     let HandOver { stream, read_ahead, upgrade, rights } = hand_over;
     let lease = Lease::adopt(&shard, &upgrade.room);
-    open(shard, adopt_stream(stream), read_ahead, upgrade, rights, lease).await;
+    open(shard, stream.attach(), read_ahead, upgrade, rights, lease).await;
 }
 
 /// Serves a WebSocket in a room of this shard from its upgrade to its end.
 async fn open(
     shard: Rc<Shard>,
-    mut stream: TcpStream,
+    mut stream: Stream,
     read_ahead: Vec<u8>,
     upgrade: Upgrade,
     rights: Rights,

@@ -3,6 +3,8 @@
 //! the server to its end.
 
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -34,6 +36,30 @@ const TICK: Duration = Duration::from_secs(1);
 /// time that goodbyes may take.
 const STOPPING_EXTENSION: u32 = 15_000_000;
 
+/// Why what can change is read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// Somebody wants it.
+    Asked,
+    /// A file that the configuration names has changed; the configuration itself counts as before.
+    FilesChanged,
+}
+
+/// Files that are looked at now and then, and what they were like.
+pub(super) type Stamps = Vec<(PathBuf, Option<Stamp>)>;
+
+/// What tells one state of a file from another.
+type Stamp = (u64, u64, i64, i64);
+
+/// How these files are now.
+pub(super) fn stamped(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Stamps {
+    let stamp = |file: &Path| {
+        let about = file.metadata().ok()?;
+        Some((about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
+    };
+    files.into_iter().map(|file| (file.as_ref().to_owned(), stamp(file.as_ref()))).collect()
+}
+
 /// A server that takes no new rooms and ends when the last is gone, or at a time.
 struct Drain {
     until: Timestamp,
@@ -43,9 +69,10 @@ struct Drain {
 impl Running {
     /// Waits for a signal to stop, if they are caught, or for the end of a shard, and stops.
     /// SIGTERM drains first (DRAIN on `POST /admin/drain` too): no new rooms, until the last has
-    /// ended or time is over. A further signal ends the process at once. At SIGHUP the shards go on
-    /// with what `reload` returns; an error of it is logged and changes nothing.
-    pub fn wait(mut self, mut reload: impl FnMut() -> io::Result<Live>) -> io::Result<()> {
+    /// ended or time is over. A further signal ends the process at once. At SIGHUP, and
+    /// when files have changed, the shards go on with what `reload` returns; an error of it is
+    /// logged and changes nothing.
+    pub fn wait(mut self, mut reload: impl FnMut(Occasion) -> io::Result<Live>) -> io::Result<()> {
         self.tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
         let tick = sd_notify::watchdog_enabled().map_or(TICK, |max| TICK.min(max / 3));
         self.events.set_read_timeout(Some(tick))?;
@@ -54,9 +81,7 @@ impl Running {
         loop {
             let event = self.next_event()?;
             self.look_after_shards(&mut stuck);
-            if self.signals.reload.swap(false, Ordering::Relaxed) {
-                self.reload(&mut reload);
-            }
+            self.reload_if_needed(&mut reload);
             let signal = self.signals.stop.swap(0, Ordering::Relaxed);
             let asked = signal == SIGTERM as usize || event == Some(DRAIN);
             if asked && drain.is_none() {
@@ -103,19 +128,35 @@ impl Running {
         *stuck = self.pulse.stuck().is_some();
     }
 
-    fn reload(&mut self, reload: &mut impl FnMut() -> io::Result<Live>) {
+    fn reload_if_needed(&mut self, reload: &mut impl FnMut(Occasion) -> io::Result<Live>) {
+        // Before they are read: what changes after that is seen the next time.
+        let files = stamped(self.files.iter().map(|(file, _)| file));
+        let occasion = match self.signals.reload.swap(false, Ordering::Relaxed) {
+            true => Occasion::Asked,
+            false if files != self.files => Occasion::FilesChanged,
+            false => return,
+        };
+        self.files = files;
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             self.tell(&[NotifyState::Reloading, now]);
         }
-        match reload() {
-            Ok(live) => {
-                self.drain_time = live.drain_time;
-                self.give(&Order::Live(Arc::new(live)));
-                tracing::info!("the configuration has been read again");
-            }
+        match reload(occasion) {
+            Ok(live) => self.go_on_with(live, occasion),
             Err(error) => tracing::error!("everything stays as it was: {error}"),
         }
         self.tell(&[NotifyState::Ready]);
+    }
+
+    fn go_on_with(&mut self, live: Live, occasion: Occasion) {
+        if !self.files.iter().map(|(file, _)| file).eq(live.files()) {
+            self.files = stamped(live.files());
+        }
+        self.drain_time = live.drain_time;
+        self.give(&Order::Live(Arc::new(live)));
+        match occasion {
+            Occasion::Asked => tracing::info!("the configuration has been read again"),
+            Occasion::FilesChanged => tracing::info!("a changed certificate has been read"),
+        }
     }
 
     fn begin_drain(&mut self) -> Drain {

@@ -8,7 +8,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use glommio::channels::shared_channel::{self, SharedReceiver, SharedSender};
 use glommio::timer::sleep;
 
 use crate::http::Upgrade;
+use crate::net::Detached;
 use crate::types::{Load, Refusal, Rights, ShardId, ShardStats};
 
 /// Mails in a channel between two shards.
@@ -73,8 +73,8 @@ pub(super) enum Answer {
 /// A connection on its way to the shard that owns its room. The directory has counted it.
 #[derive(Debug)]
 pub(super) struct HandOver {
-    /// The connection; nobody else reads from it.
-    pub(super) stream: OwnedFd,
+    /// The connection.
+    pub(super) stream: Detached,
     /// What was received after the request.
     pub(super) read_ahead: Vec<u8>,
     /// The request, not answered yet.

@@ -4,7 +4,8 @@
 //! - `serve`: the server as a whole; `attend`: what its main thread does; `host`: what it needs of
 //!   its host.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
-//! - `media`, `accept`: its tasks. `admin`: what operators ask over HTTP. `mailbox`: how it talks to the other shards.
+//! - `media`, `accept`: its tasks. `mailbox`: how it talks to the other shards. `admin`: what
+//!   operators ask over HTTP.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
 //! - `clock`: the only reader of the time. `pulse`: which shards move.
 
@@ -23,6 +24,7 @@ mod run;
 mod serve;
 mod state;
 
+pub use attend::Occasion;
 pub use clock::unix_time;
 pub use live::Live;
 pub use serve::{Running, serve};

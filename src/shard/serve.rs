@@ -13,7 +13,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
-use super::attend::ENDED;
+use super::attend::{ENDED, Stamps, stamped};
 use super::clock::{Clock, unix_time};
 use super::host;
 use super::live::Live;
@@ -38,6 +38,9 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug)]
 pub struct Running {
     http: SocketAddr,
+    /// Files that are looked at now and then, and what they were like.
+    pub(super) files: Stamps,
+    secure: bool,
     media: Vec<Vec<SocketAddr>>,
     notes: Vec<String>,
     pub(super) shards: Vec<JoinHandle<io::Result<()>>>,
@@ -83,6 +86,8 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
     let (events, event) = UnixStream::pair()?;
     let mut running = Running {
         http,
+        files: stamped(live.files()),
+        secure: live.tls.is_some(),
         media: Vec::new(),
         notes: Vec::new(),
         shards: Vec::new(),
@@ -135,6 +140,12 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
              media, and Firefox not even there (see --media-address)"
                 .to_owned(),
         );
+    }
+    if !running.secure && !http.ip().is_loopback() {
+        running.notes.push(format!(
+            "{http} speaks plain HTTP, which is for reverse proxies: browsers give camera and \
+             microphone to HTTPS only (see --certificate)"
+        ));
     }
     running.notes.dedup();
     running.start(parts, &cores)?;
@@ -344,6 +355,7 @@ impl fmt::Display for Running {
                 IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
-        writeln!(f, "corinth: open http://{open}")
+        let scheme = if self.secure { "https" } else { "http" };
+        writeln!(f, "corinth: open {scheme}://{open}")
     }
 }

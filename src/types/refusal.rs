@@ -29,6 +29,8 @@ refusals! {
     Token => "token",
     /// A good token that does not allow it (403).
     Rights => "rights",
+    /// A page of an origin that is not listed (403).
+    Origin => "origin",
     /// The room is full (429).
     Peers => "peers",
     /// Every shard is full, or the one that has the room is (503).

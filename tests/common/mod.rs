@@ -30,7 +30,7 @@ pub(crate) fn server(shards: usize, more: &[&str]) -> Running {
     arguments.extend(more);
     let args = Args::try_parse_from(arguments).unwrap();
     let config = Config::new(&args.source.settings, &[]).unwrap();
-    serve(&config, Live::load(&config).unwrap()).unwrap()
+    serve(&config, Live::load(&config, None).unwrap()).unwrap()
 }
 
 /// A connection that gives up rather than hang.
