@@ -13,6 +13,7 @@ mod invariants;
 mod outbox;
 mod peer;
 mod receiver;
+mod report;
 mod room;
 mod router;
 mod rtcp;
@@ -23,4 +24,5 @@ mod turn;
 
 pub use crate::transport::dtls::Identity;
 pub use outbox::{CloseReason, Newcomer, Outbox};
+pub use report::REPORT_MAX;
 pub use router::{Candidate, Router, RouterConfig};

@@ -81,7 +81,7 @@ async fn serve(shard: Rc<Shard>, stream: TcpStream, visit: Visit) {
         Ok(received) if received.request.path == "/ws" => {
             enter(shard, stream, received, visit).await;
         }
-        Ok(received) if received.request.path.starts_with("/admin") => {
+        Ok(received) if received.request.path.starts_with("/admin/") => {
             let Ok(remote) = stream.peer_addr() else { return };
             let response = admin::respond(&shard, &received.request, remote).await;
             answer(stream, response).await;

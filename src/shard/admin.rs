@@ -6,26 +6,49 @@ use super::clock::unix_time;
 use super::state::Shard;
 use crate::http::{Request, Response};
 
-/// Answers a request below `/admin` that came from `remote`.
+/// Answers a request below `/admin/` that came from `remote`.
 pub(super) async fn respond(shard: &Shard, request: &Request, remote: SocketAddr) -> Response {
-    if let Err(refused) = check(shard, request, remote) {
+    let room = request.path_below("/admin/rooms/");
+    if let Err(refused) = check(shard, request, room.as_deref(), remote) {
         return refused;
     }
-    match (request.method.as_str(), request.path.as_str()) {
+    let response = match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/admin/drain") => {
             shard.ask_for_drain();
             Response::text(202, "draining")
         }
         (_, "/admin/drain") => Response::text(405, "only POST").header("Allow", "POST"),
-        _ => Response::text(404, "there is nothing here"),
+        ("GET" | "HEAD", "/admin/rooms") => json(shard.rooms_of_all().await),
+        ("GET" | "HEAD", _) => match room {
+            None => Response::text(404, "there is nothing here"),
+            Some(room) => match shard.room_of_all(&room).await {
+                Some(report) => json(report),
+                None => Response::text(404, "there is no such room"),
+            },
+        },
+        _ => Response::text(405, "only GET and HEAD").header("Allow", "GET, HEAD"),
+    };
+    match request.method.as_str() {
+        "HEAD" => response.without_body(),
+        _ => response,
     }
 }
 
-/// With keys, whoever has a token for it; without, whoever is on this host.
-fn check(shard: &Shard, request: &Request, remote: SocketAddr) -> Result<(), Response> {
+fn json(body: String) -> Response {
+    Response::new(200, "application/json", body).header("Cache-Control", "no-store")
+}
+
+/// With keys, whoever has a token for it (or for the one room that is asked about); without,
+/// whoever is on this host.
+fn check(
+    shard: &Shard,
+    request: &Request,
+    room: Option<&str>,
+    remote: SocketAddr,
+) -> Result<(), Response> {
     let live = shard.live();
     if live.has_keys() {
-        return live.admit_admin(request, unix_time()).map_err(|denied| {
+        return live.admit_admin(request, room, unix_time()).map_err(|denied| {
             shard.refuse(denied.refusal());
             denied.response()
         });

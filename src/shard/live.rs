@@ -123,13 +123,19 @@ impl Live {
         !self.keys.is_empty()
     }
 
-    /// Whether the token of this request is for whoever runs the server: `admin` of every room.
-    pub(super) fn admit_admin(&self, request: &Request, now: u64) -> Result<(), Denied> {
+    /// Whether the token of this request is for whoever looks after `room`, or after all of them.
+    pub(super) fn admit_admin(
+        &self,
+        request: &Request,
+        room: Option<&str>,
+        now: u64,
+    ) -> Result<(), Denied> {
         let token = of_request(request).ok_or(Denied::Token("a token is needed"))?;
         let grant = self.keys.verify(&token, now)?;
-        match grant.room.is_none() && grant.rights.admin {
+        let for_it = grant.room.as_deref().is_none_or(|own| Some(own) == room);
+        match for_it && grant.rights.admin {
             true => Ok(()),
-            false => Err(Denied::Rights("the token is not for every room and admin")),
+            false => Err(Denied::Rights("the token is for other rooms, or not for admin")),
         }
     }
 

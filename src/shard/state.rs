@@ -357,6 +357,48 @@ impl Shard {
         all
     }
 
+    /// A list, as JSON without its brackets, of this shard's rooms.
+    fn rooms(&self) -> Option<String> {
+        let core = self.core.borrow();
+        let rooms = core.router.room_summaries();
+        let rooms = rooms.iter().map(|room| serde_json::to_string(room).unwrap_or_default());
+        let rooms: Vec<_> = rooms.collect();
+        (!rooms.is_empty()).then(|| rooms.join(","))
+    }
+
+    /// One of this shard's rooms, as JSON.
+    fn room(&self, room: &str) -> Option<String> {
+        serde_json::to_string(&self.core.borrow().router.room_report(room)?).ok()
+    }
+
+    /// What the shards say to this question that is answered with a report, those that say
+    /// something in time.
+    async fn reports(&self, question: impl Fn() -> Question) -> Vec<String> {
+        let mut reports = Vec::new();
+        for shard in (0..self.common.shards).map(|shard| ShardId(shard as u8)) {
+            let answer = match (shard == self.id, question()) {
+                (true, Question::Room(room)) => Some(Answer::Report(self.room(&room))),
+                (true, _) => Some(Answer::Report(self.rooms())),
+                (false, question) => self.mailbox.ask(shard, question).await,
+            };
+            if let Some(Answer::Report(Some(report))) = answer {
+                reports.push(report);
+            }
+        }
+        reports
+    }
+
+    /// All rooms, as JSON.
+    pub(super) async fn rooms_of_all(&self) -> String {
+        let reports = self.reports(|| Question::Rooms).await;
+        format!("{{\"rooms\":[{}]}}", reports.join(","))
+    }
+
+    /// A room, wherever it is, as JSON.
+    pub(super) async fn room_of_all(&self, room: &str) -> Option<String> {
+        self.reports(|| Question::Room(room.to_owned())).await.pop()
+    }
+
     /// Answers a question of another shard.
     pub(super) fn answer(&self, from: ShardId, number: u64, question: Question) {
         let answer = match question {
@@ -365,6 +407,8 @@ impl Shard {
                 Answer::Placed(room, owner)
             }
             Question::Stats => Answer::Stats(Box::new(self.stats())),
+            Question::Rooms => Answer::Report(self.rooms()),
+            Question::Room(room) => Answer::Report(self.room(&room)),
         };
         // Refused only when the asker has ended.
         let _ = self.post(from, Mail::Answer(number, answer));
