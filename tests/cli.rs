@@ -85,7 +85,7 @@ fn it_says_where_it_serves() {
 #[test]
 fn a_signal_closes_the_connections_and_ends_it() {
     for signal in ["TERM", "INT"] {
-        let mut serving = Serving::start(&["--shards", "2"]);
+        let mut serving = Serving::start(&["--shards", "2", "--drain-time", "0"]);
         let mut clients: Vec<_> =
             (0..4).map(|i| Client::connect(serving.http, &format!("room{i}"), "a")).collect();
         serving.signal(signal);
@@ -98,7 +98,7 @@ fn a_signal_closes_the_connections_and_ends_it() {
 
 #[test]
 fn clients_that_do_not_answer_do_not_keep_it() {
-    let mut serving = Serving::start(&[]);
+    let mut serving = Serving::start(&["--drain-time", "0"]);
     let clients: Vec<_> =
         (0..4).map(|i| Client::connect(serving.http, &format!("room{i}"), "a")).collect();
     serving.signal("TERM");
@@ -108,7 +108,7 @@ fn clients_that_do_not_answer_do_not_keep_it() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let mut serving = Serving::start(&[]);
+    let mut serving = Serving::start(&["--drain-time", "0"]);
     let _silent = Client::connect(serving.http, "room", "a");
     serving.signal("TERM");
     // The first is under way once its connections are told.
@@ -119,7 +119,7 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn one_signal_that_comes_twice_is_no_second_one() {
-    let mut serving = Serving::start(&[]);
+    let mut serving = Serving::start(&["--drain-time", "0"]);
     let mut client = Client::connect(serving.http, "room", "a");
     serving.signal("TERM");
     // As `timeout` does, which signals its child and then its group.

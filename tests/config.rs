@@ -134,6 +134,7 @@ fn a_reload_takes_what_can_change_and_names_what_cannot() {
     after.join();
     assert_eq!(before.expect("newPeer")["name"], "after", "the call went on");
 
+    drop((before, after));
     serving.signal("TERM");
     assert_eq!(serving.exit_code(Duration::from_secs(5)), Some(0));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::program::Serving;
 use common::{Client, get, server, status};
+use serde_json::{Value, json};
 
 /// What a page of metrics says of its types: `(name, type)`.
 fn types(page: &str) -> BTreeSet<(String, String)> {
@@ -85,8 +86,8 @@ fn metrics_follow_what_happens() {
     client.join();
     assert_eq!(value("corinth_peers{shard=\"0\"}"), 1.0);
     assert_eq!(value("corinth_rooms{shard=\"0\"}"), 1.0);
-    client.notify("nonsense", serde_json::json!({}));
-    client.request("createTransport", serde_json::json!({"id": 1, "options": {}}));
+    client.notify("nonsense", json!({}));
+    client.request("createTransport", json!({"id": 1, "options": {}}));
     assert_eq!(value("corinth_transports{shard=\"0\"}"), 1.0);
     assert_eq!(value("corinth_dropped_total{shard=\"0\",reason=\"signal_ignored\"}"), 1.0);
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -133,4 +134,51 @@ fn a_shard_that_is_stuck_is_seen() {
         ask("/healthz").contains(" 200 ")
     });
     assert!(well);
+}
+
+#[test]
+fn rooms_are_shown_to_who_runs_the_server() {
+    let server = server(2, &[]);
+    let http = server.http_addr();
+    let ask = |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let answer = common::exchange(http, &request);
+        (status(&answer), serde_json::from_str::<Value>(body(&answer)).unwrap_or_default())
+    };
+    assert_eq!(ask("/admin/rooms"), (200, json!({"rooms": []})));
+    // Rooms on both shards, one of them with a name that has to be written otherwise in a path.
+    let mut clients: Vec<_> =
+        (0..8).map(|i| Client::connect(http, &format!("room%20{i}/x"), "a")).collect();
+    clients.iter_mut().for_each(|client| drop(client.join()));
+    clients[3].request("createTransport", json!({"id": 7, "options": {}}));
+    let source = json!({
+        "id": 5, "kind": "audio", "transportId": 7, "paused": true,
+        "rtpParameters": {"muxId": "m", "codecs": [{"name": "opus", "mimeType": "audio/opus",
+            "clockRate": 48000, "payloadType": 100, "channels": 2}],
+            "encodings": [{"ssrc": 1}], "rtcp": {"cname": "c"}},
+    });
+    clients[3].request("createReceiver", source);
+    let (_, list) = ask("/admin/rooms");
+    let rooms = list["rooms"].as_array().unwrap();
+    let shards: BTreeSet<_> = rooms.iter().map(|room| room["shard"].as_u64().unwrap()).collect();
+    assert_eq!((rooms.len(), shards.len()), (8, 2), "{list}");
+    let (code, room) = ask("/admin/rooms/room%203%2Fx");
+    assert_eq!((code, &room["room"]), (200, &json!("room 3/x")), "{room}");
+    assert_eq!(room["peers"], 1);
+    let member = &room["members"][0];
+    assert_eq!(member["peer"], "a");
+    assert_eq!(member["joined"], true);
+    assert_eq!(
+        member["transports"],
+        json!([{"id": 7, "ice": "new", "dtls": "new", "remote": null, "senders": 0}])
+    );
+    assert_eq!(
+        member["receivers"],
+        json!([{"id": 5, "transportId": 7, "kind": "audio", "codec": "opus", "paused": true,
+            "packets": 0, "lost": 0, "jitterMs": 0.0, "senders": 0}])
+    );
+    assert_eq!(ask("/admin/rooms/nobody").0, 404);
+    assert_eq!(ask("/admin/nothing").0, 404);
+    assert_eq!(status(&get(http, "/admin/rooms")), 403, "its Host is no loopback");
+    server.stop().unwrap();
 }

@@ -23,12 +23,14 @@ const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const MEDIA_PORT: u16 = 40000;
 const PING_INTERVAL: f64 = 20.0;
 const BUSY_MAX: f64 = 0.85;
+const DRAIN_TIME: u32 = 60;
 const LOG: &str = "info";
 
 /// What a reload changes; everything else waits for a restart.
 pub const LIVE: &[&str] = &[
     "ping-interval",
     "busy-max",
+    "drain-time",
     "log",
     "certificate",
     "private-key",
@@ -95,6 +97,8 @@ pub struct Config {
     pub busy_max: u64,
     /// Bounds of what clients may have and do.
     pub limits: Limits,
+    /// How long rooms may go on when the server is told to stop.
+    pub drain_time: Duration,
     /// Filter for the log, as the tracing crates read it.
     pub log: String,
 }
@@ -181,6 +185,7 @@ impl Config {
             ping_interval: ping_interval(settings)?,
             busy_max: busy_max(settings)?,
             limits: limits(settings)?,
+            drain_time: Duration::from_secs(settings.drain_time.unwrap_or(DRAIN_TIME).into()),
             log: log(settings)?,
         };
         check_open(&config)?;

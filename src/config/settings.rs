@@ -175,6 +175,11 @@ settings! {
     #[arg(value_name = "N", help_heading = "Limits")]
     max_app_data: u32,
 
+    /// How long rooms may go on when the server is told to stop (SIGTERM, or POST /admin/drain): it
+    /// takes no new ones, and ends with the last of them or after this time [default: 60]
+    #[arg(value_name = "SECONDS")]
+    drain_time: u32,
+
     /// What is logged to standard error: error, warn, info, debug, trace, or by module
     /// (info,corinth::shard=debug) [default: info]
     #[arg(value_name = "LEVEL")]

@@ -76,6 +76,13 @@ impl Request {
         fields.map(|field| field.1.as_str())
     }
 
+    /// What stands in the path behind `prefix`, decoded (`%XX`; `+` is itself). `None` where the
+    /// path begins otherwise, or what it decodes to is not UTF-8.
+    pub fn path_below(&self, prefix: &str) -> Option<String> {
+        let rest = self.path.strip_prefix(prefix)?.replace('+', "%2B");
+        String::from_utf8(percent_decode(&rest)).ok()
+    }
+
     /// The first value of `key` in the query, decoded as forms are (`%XX`, and `+` for a space).
     /// An error: what it decodes to is not UTF-8.
     pub fn query(&self, key: &str) -> Option<Result<String, std::string::FromUtf8Error>> {
@@ -120,6 +127,14 @@ mod tests {
         assert!(!request.header_has("connection", "c"));
         assert_eq!(request.query("b"), Some(Ok("A %zz".to_owned())));
         assert_eq!(request.query("c"), None);
+    }
+
+    #[test]
+    fn names_stand_in_paths_too() {
+        let bytes = b"GET /rooms/a%20b+c%2f HTTP/1.1\r\n\r\n";
+        let (request, _) = Request::parse(bytes).unwrap().unwrap();
+        assert_eq!(request.path_below("/rooms/").as_deref(), Some("a b+c/"));
+        assert_eq!(request.path_below("/room/"), None);
     }
 
     #[test]

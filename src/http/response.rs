@@ -95,6 +95,7 @@ fn phrase(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",
+        202 => "Accepted",
         304 => "Not Modified",
         308 => "Permanent Redirect",
         400 => "Bad Request",

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Request, Response};
-use crate::types::Rights;
+use crate::types::{Refusal, Rights};
 
 /// RFC 7518 §3.2: a key of the size of the hash, at least.
 const SECRET_MIN: usize = 32;
@@ -86,6 +86,14 @@ pub enum Denied {
 }
 
 impl Denied {
+    /// Under which it is counted.
+    pub fn refusal(self) -> Refusal {
+        match self {
+            Self::Token(_) => Refusal::Token,
+            Self::Rights(_) => Refusal::Rights,
+        }
+    }
+
     /// The answer that says so.
     pub fn response(self) -> Response {
         match self {

@@ -108,11 +108,17 @@ pub struct Join {
 pub enum Notify {
     /// `transportState`
     TransportState,
+    /// `roomClosed`
+    RoomClosed,
 }
 
 impl Notify {
     fn from_name(name: &str) -> Option<Self> {
-        (name == "transportState").then_some(Self::TransportState)
+        match name {
+            "transportState" => Some(Self::TransportState),
+            "roomClosed" => Some(Self::RoomClosed),
+            _ => None,
+        }
     }
 }
 

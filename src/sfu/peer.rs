@@ -23,6 +23,7 @@ pub(super) struct Peer {
     /// What the client said it can decode; `None`: everything.
     pub(super) capabilities: Option<ClientCapabilities>,
     pub(super) wants_transport_state: bool,
+    pub(super) wants_room_closed: bool,
     pub(super) transports: BTreeMap<TransportId, TransportKey>,
     pub(super) receivers: BTreeMap<ReceiverId, ReceiverKey>,
     pub(super) subscriptions: Subscriptions,
@@ -45,6 +46,7 @@ impl Peer {
             app_data: None,
             capabilities: None,
             wants_transport_state: false,
+            wants_room_closed: false,
             transports: BTreeMap::new(),
             receivers: BTreeMap::new(),
             subscriptions: Subscriptions::new(hasher),

@@ -10,6 +10,7 @@ use futures_lite::future::{self, FutureExt};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
+use super::admin;
 use super::clock::unix_time;
 use super::counted::{Lease, Visit, Visits};
 use super::host;
@@ -102,6 +103,11 @@ async fn serve(shard: Rc<Shard>, stream: TcpStream, purpose: Purpose, visit: Vis
         }
         Ok(received) if received.request.path == "/ws" => {
             enter(shard, stream, received, visit).await;
+        }
+        Ok(received) if received.request.path.starts_with("/admin/") => {
+            let Ok(remote) = stream.peer_addr() else { return };
+            let response = admin::respond(&shard, &received.request, remote).await;
+            answer(stream, response).await;
         }
         Ok(received) => {
             let response = page(&shard, &received.request).await;

@@ -25,6 +25,8 @@ pub struct Live {
     pub(super) tls: Option<Tls>,
     /// From which share of its core on, in thousandths, a shard is full.
     pub(super) busy_max: u64,
+    /// How long rooms may go on when the server is told to stop.
+    pub(super) drain_time: Duration,
     /// What tokens are verified with.
     keys: Keys,
     /// Without keys, whether others than this host may join.
@@ -58,6 +60,7 @@ impl Live {
             ping_interval: config.ping_interval,
             busy_max: config.busy_max,
             limits: config.limits,
+            drain_time: config.drain_time,
             tls,
             keys: Keys::load(keys)?,
             anyone: config.anyone,
@@ -117,10 +120,28 @@ impl Live {
         let token = of_request(request).ok_or(Denied::Token("a token is needed"));
         let grant = token.and_then(|token| self.keys.verify(&token, now));
         let rights = grant.and_then(|grant| grant.admits(&upgrade.room, &upgrade.peer));
-        rights.map_err(|denied| match denied {
-            Denied::Token(_) => (Refusal::Token, denied),
-            Denied::Rights(_) => (Refusal::Rights, denied),
-        })
+        rights.map_err(|denied| (denied.refusal(), denied))
+    }
+
+    /// Whether tokens are asked for.
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Whether the token of this request is for whoever looks after `room`, or after all of them.
+    pub(super) fn admit_admin(
+        &self,
+        request: &Request,
+        room: Option<&str>,
+        now: u64,
+    ) -> Result<(), Denied> {
+        let token = of_request(request).ok_or(Denied::Token("a token is needed"))?;
+        let grant = self.keys.verify(&token, now)?;
+        let for_it = grant.room.as_deref().is_none_or(|own| Some(own) == room);
+        match for_it && grant.rights.admin {
+            true => Ok(()),
+            false => Err(Denied::Rights("the token is for other rooms, or not for admin")),
+        }
     }
 
     /// Whether the page that the request comes from may connect. Programs other than browsers say
@@ -145,6 +166,7 @@ mod tests {
             ping_interval: Duration::from_secs(1),
             busy_max: 850,
             limits: Limits::DEFAULT,
+            drain_time: Duration::ZERO,
             tls: None,
             keys: Keys::default(),
             anyone: false,

@@ -71,6 +71,10 @@ pub(super) enum Question {
     Place(Place),
     /// What have you counted?
     Stats,
+    /// Which rooms have you?
+    Rooms,
+    /// What is in this room?
+    Room(String),
 }
 
 /// What it is told.
@@ -80,6 +84,8 @@ pub(super) enum Answer {
     Placed(Place, Result<ShardId, Refusal>),
     /// The counters.
     Stats(Box<ShardStats>),
+    /// JSON; of a room that is not there, nothing.
+    Report(Option<String>),
 }
 
 /// A connection on its way to the shard that owns its room. The directory has counted it.

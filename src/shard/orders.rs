@@ -20,6 +20,8 @@ const ORDERS_MAX: usize = 16;
 pub(super) enum Order {
     /// Serve by this from now on.
     Live(Arc<Live>),
+    /// Take no new rooms, and say when the last is gone.
+    Drain,
 }
 
 /// The main thread's end for one shard. The shard stops when it is dropped.

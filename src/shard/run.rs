@@ -147,6 +147,7 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
 
     let obey = |order| match order {
         Order::Live(live) => shard.go_on_with(live),
+        Order::Drain => shard.drain(),
     };
     orders.follow(obey).await;
     for task in accepting {
@@ -198,6 +199,7 @@ async fn beat(shard: Rc<Shard>) {
     loop {
         sleep(HEARTBEAT).await;
         shard.common.pulse.beat(shard.id);
+        shard.report_idle();
         beats += 1;
         if beats % BUSY_BEATS == 0 {
             shard.measure_busy_share(&mut busy);
@@ -216,7 +218,10 @@ async fn say_goodbye(shard: &Shard) {
         shard.stopping.close();
         // Closing the gate first keeps new ones out; it resolves when the last has passed.
         let closed = shard.gate.close();
-        shard.with(|_, _, out| out.close_all(Close::GOING_AWAY));
+        shard.with(|router, _, out| {
+            router.announce_end(Close::GOING_AWAY.reason, out);
+            out.close_all(Close::GOING_AWAY);
+        });
         let _ = closed.await;
     };
     gone.or(async { sleep(GOODBYE_MAX).await }).await;

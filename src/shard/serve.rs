@@ -1,13 +1,11 @@
-//! The server as a whole: sockets bound, shards started, told to stop, waited for.
+//! The server as a whole: sockets bound, shards started, told to stop.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,11 +13,12 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
-use super::clock;
+use super::attend::{ENDED, Stamps, stamped};
+use super::clock::{Clock, unix_time};
 use super::host;
 use super::live::Live;
 use super::mailbox::mesh;
-use super::orders::{Commander, Order, orders};
+use super::orders::{Commander, orders};
 use super::pulse::Pulse;
 use super::run::{self, Parts, TcpMedia};
 use super::state::Common;
@@ -35,60 +34,38 @@ const MEDIA_BUFFERS: SocketOptions =
 /// Connections that wait to be accepted, per shard.
 const BACKLOG: i32 = 1024;
 
-/// How often files are looked at.
-const FILES_INTERVAL: Duration = Duration::from_secs(2);
-
-/// A signal that comes again so soon is the same one: `timeout`, and whoever else signals a process
-/// and then its group, sends it twice.
-const SAME_SIGNAL: Duration = Duration::from_millis(100);
-
 /// A server that runs.
 #[derive(Debug)]
 pub struct Running {
     http: SocketAddr,
     /// Files that are looked at now and then, and what they were like.
-    files: Vec<(PathBuf, Option<Stamp>)>,
+    pub(super) files: Stamps,
     secure: bool,
     media: Vec<Vec<SocketAddr>>,
     notes: Vec<String>,
-    shards: Vec<JoinHandle<io::Result<()>>>,
+    pub(super) shards: Vec<JoinHandle<io::Result<()>>>,
     /// Tell the shard of that index what to do; dropped to stop it.
-    commanders: Vec<Commander>,
-    /// A byte comes when a shard has ended ([`ENDED`]), or a signal.
-    events: UnixStream,
+    pub(super) commanders: Vec<Commander>,
+    /// A byte comes when there is something to attend to: `attend` says which.
+    pub(super) events: UnixStream,
     event: UnixStream,
-    signals: Signals,
-}
-
-/// Why what can change is read again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
-    /// Somebody wants it.
-    Asked,
-    /// A file that the configuration names has changed; the configuration itself counts as before.
-    FilesChanged,
-}
-
-/// What tells one state of a file from another.
-type Stamp = (u64, u64, i64, i64);
-
-fn stamped(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Vec<(PathBuf, Option<Stamp>)> {
-    let stamp = |file: &Path| {
-        let about = file.metadata().ok()?;
-        Some((about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
-    };
-    files.into_iter().map(|file| (file.as_ref().to_owned(), stamp(file.as_ref()))).collect()
+    pub(super) signals: Signals,
+    /// Which shards move.
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) clock: Clock,
+    /// How long a drain may take.
+    pub(super) drain_time: Duration,
 }
 
 /// Which signals have come, since somebody last looked.
 #[derive(Debug, Default)]
-struct Signals {
+pub(super) struct Signals {
     /// SIGHUP: the configuration shall be read again.
-    reload: Arc<AtomicBool>,
-    /// SIGINT or SIGTERM.
-    stop: Arc<AtomicBool>,
+    pub(super) reload: Arc<AtomicBool>,
+    /// SIGINT or SIGTERM, its number; or 0.
+    pub(super) stop: Arc<AtomicUsize>,
     /// From when it is true, such a one ends the process at once.
-    stopping: Arc<AtomicBool>,
+    pub(super) stopping: Arc<AtomicBool>,
 }
 
 /// Starts a server. Errors say what to do about them, as far as that is known. The process may
@@ -118,6 +95,9 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
         events,
         event,
         signals: Signals::default(),
+        pulse: Arc::new(Pulse::new(shards)),
+        clock: Clock::start(),
+        drain_time: live.drain_time,
     };
     let live = Arc::new(live);
     let common = Common {
@@ -126,8 +106,9 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
         io: config.io,
         even_trains: config.even_trains,
         tcp_media: config.media_tcp != MediaTcp::Off,
-        pulse: Arc::new(Pulse::new(shards)),
-        started: clock::unix_time(),
+        pulse: Arc::clone(&running.pulse),
+        event: Arc::new(running.event.try_clone()?),
+        started: unix_time(),
         descriptors,
     };
     let identity = Identity::generate().map_err(io::Error::other)?;
@@ -225,64 +206,17 @@ impl Running {
     /// [`Running::wait`].
     pub fn catch_signals(&self) -> io::Result<()> {
         let Signals { reload, stop, stopping } = &self.signals;
-        for (signal, flag) in [(SIGINT, stop), (SIGTERM, stop), (SIGHUP, reload)] {
-            if signal != SIGHUP {
-                let stopping = Arc::clone(stopping);
-                signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stopping)?;
-            }
-            // The flag first: whoever reads the byte looks at it.
-            signal_hook::flag::register(signal, Arc::clone(flag))?;
+        for signal in [SIGINT, SIGTERM] {
+            let stopping = Arc::clone(stopping);
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stopping)?;
+            signal_hook::flag::register_usize(signal, Arc::clone(stop), signal as usize)?;
+        }
+        signal_hook::flag::register(SIGHUP, Arc::clone(reload))?;
+        // After the flags: whoever reads the byte looks at them.
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::low_level::pipe::register(signal, self.event.try_clone()?)?;
         }
         Ok(())
-    }
-
-    /// Waits for a signal to stop, if they are caught, or for the end of a shard, and stops. A
-    /// further one while it stops ends the process at once. At SIGHUP, and when files have changed,
-    /// the shards go on with what `reload` returns; an error of it is logged and changes nothing.
-    pub fn wait(mut self, mut reload: impl FnMut(Occasion) -> io::Result<Live>) -> io::Result<()> {
-        self.events.set_read_timeout(Some(FILES_INTERVAL))?;
-        loop {
-            let mut event = [SIGNAL];
-            match self.events.read_exact(&mut event) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => read?,
-            }
-            // Before they are read: what changes after that is seen the next time.
-            let files = stamped(self.files.iter().map(|(file, _)| file));
-            let occasion = match self.signals.reload.swap(false, Ordering::Relaxed) {
-                true => Some(Occasion::Asked),
-                false => (files != self.files).then_some(Occasion::FilesChanged),
-            };
-            if let Some(occasion) = occasion {
-                self.files = files;
-                match reload(occasion) {
-                    Ok(live) => self.go_on_with(live, occasion),
-                    Err(error) => tracing::error!("everything stays as it was: {error}"),
-                }
-            }
-            if event == [ENDED] || self.signals.stop.load(Ordering::Relaxed) {
-                break;
-            }
-        }
-        self.commanders.clear();
-        thread::sleep(SAME_SIGNAL);
-        self.signals.stopping.store(true, Ordering::Relaxed);
-        self.stop_shards()
-    }
-
-    fn go_on_with(&mut self, live: Live, occasion: Occasion) {
-        if !self.files.iter().map(|(file, _)| file).eq(live.files()) {
-            self.files = stamped(live.files());
-        }
-        let live = Arc::new(live);
-        for commander in &mut self.commanders {
-            commander.give(Order::Live(Arc::clone(&live)));
-        }
-        match occasion {
-            Occasion::Asked => tracing::info!("the configuration has been read again"),
-            Occasion::FilesChanged => tracing::info!("a changed certificate has been read"),
-        }
     }
 
     /// Closes every connection (1001), ends the shards and waits for them, less than 5 s. An error
@@ -312,12 +246,6 @@ impl Drop for Running {
         }
     }
 }
-
-/// The byte that says so.
-const ENDED: u8 = 0;
-
-/// Any other one.
-const SIGNAL: u8 = b'X';
 
 /// Tells the main thread that a shard's thread is over, also when it panicked.
 struct Ended(UnixStream);

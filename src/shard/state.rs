@@ -2,6 +2,8 @@
 //! directory, its mailbox. All of it belongs to one thread, and is borrowed only between awaits.
 
 use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -10,6 +12,7 @@ use std::time::Duration;
 use futures_lite::future::poll_fn;
 use glommio::sync::{Gate, Semaphore};
 
+use super::attend::{DRAIN, IDLE};
 use super::clock::{BusyMeter, Clock};
 use super::ice_tcp::{Frames, Message};
 use super::live::Live;
@@ -36,6 +39,8 @@ pub(super) struct Common {
     pub(super) tcp_media: bool,
     /// Whether the Router evens trains.
     pub(super) even_trains: bool,
+    /// Wakes the main thread; the byte says why (`attend`).
+    pub(super) event: Arc<UnixStream>,
     /// When each shard last moved.
     pub(super) pulse: Arc<Pulse>,
     /// When the server started, in seconds since 1970.
@@ -58,6 +63,7 @@ pub(super) struct Shard {
     /// WebSockets by where they come from: this shard's part.
     addresses: RefCell<Addresses>,
     admission: RefCell<Admission>,
+    drain: Cell<Drain>,
     mailbox: Mailbox,
     /// When the timer task will wake, and the task.
     armed: Cell<Option<Timestamp>>,
@@ -68,6 +74,17 @@ pub(super) struct Shard {
     pub(super) stopping: Semaphore,
     /// Every WebSocket passes it; closed when no new ones are taken.
     pub(super) gate: Gate,
+}
+
+/// How far a shard is on its way to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    /// It takes new rooms.
+    None,
+    /// It does not.
+    Draining,
+    /// Nor has its part of the directory any, and the main thread knows.
+    Idle,
 }
 
 /// What a turn uses.
@@ -98,6 +115,7 @@ impl Shard {
         Rc::new(Self {
             id,
             admission: RefCell::new(Admission::new(live.busy_max)),
+            drain: Cell::new(Drain::None),
             clock,
             core: RefCell::new(core),
             directory: RefCell::new(Directory::new(id, common.shards, live.limits.rooms)),
@@ -323,6 +341,9 @@ impl Shard {
             let seconds = silence.as_secs();
             return Some(format!("shard {} has not moved for {seconds} seconds", shard.0));
         }
+        if self.drain.get() != Drain::None {
+            return Some("draining".to_owned());
+        }
         self.directory.borrow().is_full().then(|| "every shard is full".to_owned())
     }
 
@@ -393,6 +414,48 @@ impl Shard {
         all
     }
 
+    /// A list, as JSON without its brackets, of this shard's rooms.
+    fn rooms(&self) -> Option<String> {
+        let core = self.core.borrow();
+        let rooms = core.router.room_summaries();
+        let rooms = rooms.iter().map(|room| serde_json::to_string(room).unwrap_or_default());
+        let rooms: Vec<_> = rooms.collect();
+        (!rooms.is_empty()).then(|| rooms.join(","))
+    }
+
+    /// One of this shard's rooms, as JSON.
+    fn room(&self, room: &str) -> Option<String> {
+        serde_json::to_string(&self.core.borrow().router.room_report(room)?).ok()
+    }
+
+    /// What the shards say to this question that is answered with a report, those that say
+    /// something in time.
+    async fn reports(&self, question: impl Fn() -> Question) -> Vec<String> {
+        let mut reports = Vec::new();
+        for shard in (0..self.common.shards).map(|shard| ShardId(shard as u8)) {
+            let answer = match (shard == self.id, question()) {
+                (true, Question::Room(room)) => Some(Answer::Report(self.room(&room))),
+                (true, _) => Some(Answer::Report(self.rooms())),
+                (false, question) => self.mailbox.ask(shard, question).await,
+            };
+            if let Some(Answer::Report(Some(report))) = answer {
+                reports.push(report);
+            }
+        }
+        reports
+    }
+
+    /// All rooms, as JSON.
+    pub(super) async fn rooms_of_all(&self) -> String {
+        let reports = self.reports(|| Question::Rooms).await;
+        format!("{{\"rooms\":[{}]}}", reports.join(","))
+    }
+
+    /// A room, wherever it is, as JSON.
+    pub(super) async fn room_of_all(&self, room: &str) -> Option<String> {
+        self.reports(|| Question::Room(room.to_owned())).await.pop()
+    }
+
     /// Answers a question of another shard.
     pub(super) fn answer(&self, from: ShardId, number: u64, question: Question) {
         let answer = match question {
@@ -401,6 +464,8 @@ impl Shard {
                 Answer::Placed(place, owner)
             }
             Question::Stats => Answer::Stats(Box::new(self.stats())),
+            Question::Rooms => Answer::Report(self.rooms()),
+            Question::Room(room) => Answer::Report(self.room(&room)),
         };
         // Refused only when the asker has ended.
         let _ = self.post(from, Mail::Answer(number, answer));
@@ -418,6 +483,33 @@ impl Shard {
         let strain = self.admission.borrow().strain();
         let rooms = self.directory.borrow().rooms();
         Load { full: self.is_full(), strain, peers: self.peers(), rooms }
+    }
+
+    /// Asks the main thread for a drain of the whole server.
+    pub(super) fn ask_for_drain(&self) {
+        if self.drain.get() == Drain::None {
+            self.wake_main_thread(DRAIN);
+        }
+    }
+
+    /// From now on there are no new rooms.
+    pub(super) fn drain(&self) {
+        self.drain.set(Drain::Draining);
+        self.directory.borrow_mut().close();
+    }
+
+    /// Tells the main thread, once, that this shard's part of the directory has no rooms left. As
+    /// none come into a closed one, all rooms are gone when all shards have said so.
+    pub(super) fn report_idle(&self) {
+        if self.drain.get() == Drain::Draining && self.directory.borrow().rooms() == 0 {
+            self.drain.set(Drain::Idle);
+            self.wake_main_thread(IDLE);
+        }
+    }
+
+    fn wake_main_thread(&self, why: u8) {
+        // A main thread that has gone needs no waking.
+        let _ = (&*self.common.event).write_all(&[why]);
     }
 
     /// Tells all directories how this shard stands.

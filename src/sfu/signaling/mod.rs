@@ -61,6 +61,14 @@ impl Router {
         room.is_some_and(|room| room.peers.iter().any(|key| *self.peers[*key].name == *peer))
     }
 
+    /// Tells who asked for it that all rooms end now. The driver closes the connections.
+    pub fn announce_end(&self, reason: &str, out: &mut impl Outbox) {
+        for (key, peer) in self.peers.iter().filter(|(_, peer)| peer.wants_room_closed) {
+            debug_assert!(peer.joined, "it asked with join");
+            out.text(key, notification::room_closed(reason));
+        }
+    }
+
     fn add_room(&mut self, name: &str) -> RoomKey {
         let key = self.rooms.insert(Room::new(name, self.rng.u32(..)));
         self.room_names.insert(name.into(), key);
@@ -210,6 +218,7 @@ impl Router {
         peer.app_data = join.app_data;
         peer.capabilities = join.rtp_capabilities;
         peer.wants_transport_state = join.notify.contains(&Notify::TransportState);
+        peer.wants_room_closed = join.notify.contains(&Notify::RoomClosed);
         let room = peer.room;
         let announcement = notification::new_peer(&peer.name, peer.app_data.as_ref());
         let mut receivers = Vec::new();

@@ -16,7 +16,8 @@ const SAMPLES = 6;
 
 /**
  * Lets `names` into a new room, each in the browser given for it, runs `scene(guests)`, and closes
- * the pages. `more(room, name)` is what else `Guest.enter` takes. A failure keeps every page's picture and numbers in `out/`.
+ * the pages. `more(room, name)` is what else `Guest.enter` takes. A failure keeps every page's
+ * picture and numbers in `out/`.
  */
 export async function call(server, label, seats, scene, more) {
   const room = newRoom();

@@ -25,7 +25,9 @@ export class Server {
   static async start(...more) {
     if (!existsSync(BINARY)) throw new Error(`no server at ${BINARY}: cargo build, or CORINTH_BIN`);
     const http = more.includes('--http') ? [] : ['--http', '127.0.0.1:0'];
-    const args = [...http, '--media-port', '0', '--shards', '2', ...more];
+    // A test that is over does not wait for its rooms.
+    const ends = ['--drain-time', '0'];
+    const args = [...http, '--media-port', '0', '--shards', '2', ...ends, ...more];
     const server = new Server(spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
     try {
       server.url = await within('line "corinth: open …"', server.#opened(), START_MS);
