@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -73,6 +73,25 @@ test('two pages whose networks let no UDP through', TIMEOUT, async () => {
     await watch(guests);
     for (const { page } of guests) assert.deepEqual(await page.evaluate(protocols), ['tcp', 'tcp']);
   }, (_room, name) => ({ token: name === 'ada' ? anybody : other, script: withoutUdp }));
+});
+
+/** Of the namespace that the tests run in, or the machine's own. */
+const ipv6 = Object.values(networkInterfaces()).flat().find(({ family, internal, address }) => (
+  family === 'IPv6' && !internal && !address.startsWith('fe80:')))?.address;
+
+const skip = ipv6 ? false : 'this machine has no IPv6 address';
+test('two pages whose media goes over IPv6', { ...TIMEOUT, skip }, async () => {
+  const other = await Server.start('--self-signed', '--media-address', ipv6);
+  try {
+    await call(other, 'ipv6', { ada: chromium, bob: chromium }, async (guests) => {
+      await watch(guests);
+      for (const { page } of guests) {
+        assert.deepEqual(await page.evaluate(protocols), ['udp', 'udp']);
+      }
+    });
+  } finally {
+    await other.stop();
+  }
 });
 
 test('without a token the page stays outside', TIMEOUT, async () => {
