@@ -64,6 +64,7 @@ tools() {
   command -v ip >/dev/null || missing+=(iproute2)
   command -v unshare >/dev/null || missing+=(util-linux)
   command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
+  command -v promtool >/dev/null || missing+=(prometheus)
   if [ "$browsers" = yes ]; then
     [ -x "$chromium" ] || missing+=(chromium)
     [ -x "$firefox" ] || missing+=(firefox-esr)

@@ -2,111 +2,113 @@
 //! is run by it.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use crate::config::{LIVE, Settings, Source, TokenKey, file, with_environment};
+use crate::http::token::{NewToken, Right};
 use crate::net::host_addresses;
-use crate::shard::serve;
+use crate::shard::{Live, Occasion, serve, unix_time};
+
+/// Said below every list of options.
+const PLACES: &str = "Every option is also a line of the file that --config names, and a variable \
+    of the environment:\n--media-port is media-port = 40000 and CORINTH_MEDIA_PORT. The command \
+    line counts most, then the environment.";
 
 /// A WebRTC media router (SFU): browsers join a room over a WebSocket and hear and see each other.
 ///
 /// Without options it serves this machine: open the address that it prints in two tabs.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "corinth", version)]
+#[command(name = "corinth", version, after_help = PLACES)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// Where HTTP and WebSockets are served. Browsers give a page camera and microphone only on
-    /// 127.0.0.1, localhost or behind TLS. Port 0: any free one
-    #[arg(long, verbatim_doc_comment, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
-    pub http: SocketAddr,
+    /// What is served, and how.
+    #[command(flatten)]
+    pub source: Source,
 
-    /// First UDP port for media: shard i (from 0) uses PORT + i on each media address. Open as
-    /// many in the firewall as there are shards. 0: any free ones
-    #[arg(long, verbatim_doc_comment, value_name = "PORT", default_value_t = 40000)]
-    pub media_port: u16,
-
-    /// Local address on which media is sent and received; may be given several times, and browsers
-    /// are told them in that order [default: the first IPv4 and the first IPv6 address of this
-    /// host, then 127.0.0.1 and ::1]
-    #[arg(long, verbatim_doc_comment, value_name = "IP")]
-    pub media_address: Vec<IpAddr>,
-
-    /// Tell browsers PUBLIC in place of the media address LOCAL, where a NAT maps the one to the
-    /// other with the same ports; once for each address
-    #[arg(long, verbatim_doc_comment, value_name = "LOCAL=PUBLIC")]
-    pub announce: Vec<Announce>,
-
-    /// How many shards share the work, each a thread on a core of its own [default: one for each
-    /// core that this process may use]
-    #[arg(long, verbatim_doc_comment, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
-    pub shards: Option<u8>,
-
-    /// How datagrams get into the kernel and out of it: by recvmmsg and sendmmsg, or by an io_uring
-    /// of each shard's own (Linux 6.1). auto is what costs less (docs/internals/net.md)
-    #[arg(long, verbatim_doc_comment, value_name = "WAY", value_enum, default_value_t = Io::Auto)]
-    pub io: Io,
-
-    /// Pad packets of a video frame that are one byte shorter than others of it to their length, so
-    /// that more of them leave in one message to the kernel. Costs a viewer a byte now and then
-    #[arg(long, verbatim_doc_comment)]
-    pub even_trains: bool,
-
-    /// Seconds between the pings on each WebSocket; a client that is silent for two of them is
-    /// taken for gone
-    #[arg(long, verbatim_doc_comment, value_name = "SECONDS", default_value_t = 20.0)]
-    pub ping_interval: f64,
-
-    /// What is logged to standard error: error, warn, info, debug, trace, or by module
-    /// (info,corinth::shard=debug)
-    #[arg(long, verbatim_doc_comment, value_name = "LEVEL", default_value = "info")]
-    pub log: String,
+    /// Something else than to serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
 
-/// What `--io` may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Io {
-    /// What was measured to be better.
-    Auto,
-    /// recvmmsg and sendmmsg.
-    Mmsg,
-    /// An io_uring.
-    Ring,
+/// What the program does besides serving.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Show or check the configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a token that lets its bearer join a room
+    Token(TokenCommand),
 }
 
-/// `LOCAL=PUBLIC`: an address of this host and the one that the world knows it by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Announce {
-    /// As bound.
-    pub local: IpAddr,
-    /// As told to clients.
-    pub public: IpAddr,
+/// What a new token shall say, and what signs it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TokenCommand {
+    /// The room; * is every room
+    #[arg(long, value_name = "ROOM")]
+    room: String,
+
+    /// The only peerName under which it is good [default: every one]
+    #[arg(long, value_name = "NAME")]
+    peer: Option<String>,
+
+    /// What its bearer may do: send audio or video, receive, and look after the room (admin)
+    #[arg(long, value_name = "RIGHT", value_delimiter = ',', value_enum)]
+    #[arg(default_value = "audio,video,receive")]
+    rights: Vec<Right>,
+
+    /// How long it is good for joining; who has joined stays
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    seconds: u64,
+
+    /// Which token-key signs it [default: the last]
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+
+    /// The private key in PEM that signs it, where the token-key is a public one
+    #[arg(long, value_name = "FILE")]
+    private_key: Option<PathBuf>,
+
+    /// The server's file, where its keys are
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// A key, as the server is told it
+    #[arg(long, value_name = "ID=FILE", value_delimiter = ',')]
+    token_key: Option<Vec<TokenKey>>,
 }
 
-impl FromStr for Announce {
-    type Err = String;
+/// What can be done with a configuration.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a configuration file with every setting, explained, as it is by default
+    Example,
+    /// Say whether the server would take its configuration, and which line or option it would not
+    #[command(after_help = PLACES)]
+    Check {
+        /// The file, as --config names it
+        #[arg(value_name = "FILE", conflicts_with = "config")]
+        file: Option<PathBuf>,
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (local, public) =
-            text.split_once('=').ok_or("LOCAL=PUBLIC is wanted, two IP addresses")?;
-        let ip = |text: &str| {
-            text.parse::<IpAddr>().map_err(|_| format!("{text:?} is not an IP address"))
-        };
-        let (local, public) = (ip(local)?, ip(public)?);
-        if local.is_ipv4() != public.is_ipv4() {
-            return Err("one is IPv4, the other IPv6".to_owned());
-        }
-        Ok(Self { local, public })
-    }
+        /// What else would be said.
+        #[command(flatten)]
+        source: Box<Source>,
+    },
 }
 
-/// The whole program: serves as the arguments say until a signal comes. What is wrong is one line
-/// on standard error.
-pub fn run(args: &Args) -> ExitCode {
-    match try_run(args) {
+/// The whole grammar: for parsing, help, completions and man pages.
+pub fn command() -> clap::Command {
+    with_environment(Args::command())
+}
+
+/// The program: does what the command line and the environment say. What is wrong is one line on
+/// standard error.
+pub fn main() -> ExitCode {
+    let args = Args::from_arg_matches(&command().get_matches());
+    match args.map_err(|error| error.exit()).and_then(|args| run(&args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "corinth: {error}");
@@ -115,20 +117,94 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn try_run(args: &Args) -> io::Result<()> {
+fn run(args: &Args) -> io::Result<()> {
+    match &args.command {
+        None => run_server(&args.source),
+        Some(Command::Config(ConfigCommand::Example)) => print(file::EXAMPLE),
+        Some(Command::Config(ConfigCommand::Check { file, source })) => {
+            let config = file.clone().or_else(|| source.config.clone());
+            check(&Source { config, settings: source.settings.clone() })
+        }
+        Some(Command::Token(command)) => print(&format!("{}\n", token(command)?)),
+    }
+}
+
+/// A reader that has gone, as in `corinth | head -1`, is no reason to fail.
+fn print(text: &str) -> io::Result<()> {
+    let _ = write!(io::stdout(), "{text}");
+    let _ = io::stdout().flush();
+    Ok(())
+}
+
+fn check(source: &Source) -> io::Result<()> {
+    let loaded = source.load(&host_addresses().unwrap_or_default())?;
+    Live::load(&loaded.config, None)?;
+    print("corinth: the configuration is in order\n")
+}
+
+fn token(command: &TokenCommand) -> io::Result<String> {
+    let settings = Settings { token_key: command.token_key.clone(), ..Settings::default() };
+    let source = Source { config: command.config.clone(), settings };
+    let loaded = source.load(&host_addresses().unwrap_or_default())?;
+    let mut keys = loaded.config.token_keys.iter();
+    let key = match &command.key {
+        Some(id) => keys.find(|key| key.id == *id),
+        None => keys.next_back(),
+    };
+    let key = key.ok_or_else(|| {
+        io::Error::other(match &command.key {
+            Some(id) => format!("there is no token-key {id}"),
+            None => "there is no token-key: name the server's file with --config".to_owned(),
+        })
+    })?;
+    let token = NewToken {
+        key: &key.id,
+        room: &command.room,
+        peer: command.peer.as_deref(),
+        rights: &command.rights,
+        expires: unix_time().saturating_add(command.seconds),
+    };
+    token.sign(command.private_key.as_ref().unwrap_or(&key.file))
+}
+
+/// Serves until a signal comes.
+fn run_server(source: &Source) -> io::Result<()> {
     let host = host_addresses().unwrap_or_default();
-    let config = Config::new(args, &host).map_err(io::Error::other)?;
+    let first = source.load(&host)?;
     // Colours are for people: a journal would keep their codes as text.
-    tracing_subscriber::fmt()
-        .with_env_filter(&config.log)
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(&first.config.log)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
-        .init();
-    let running = serve(&config)?;
+        .with_filter_reloading();
+    let filter = log.reload_handle();
+    log.init();
+    let mut live = Live::load(&first.config, None)?;
+    let running = serve(&first.config, live.clone())?;
     // Before it is said that it serves: whoever waits for that may signal at once.
     running.catch_signals()?;
-    // A reader that has gone, as in `corinth | head -1`, is no reason to stop.
-    let _ = write!(io::stdout(), "{running}");
-    let _ = io::stdout().flush();
-    running.wait()
+    print(&running.to_string())?;
+    let mut last = first.clone();
+    running.wait(|occasion| {
+        let now = match occasion {
+            Occasion::Asked => source.load(&host)?,
+            Occasion::FilesChanged => last.clone(),
+        };
+        live = Live::load(&now.config, Some(&live))?;
+        if occasion == Occasion::Asked {
+            warn_of_what_waits(&first.settings, &now.settings);
+            filter.reload(EnvFilter::new(&now.config.log)).map_err(io::Error::other)?;
+        }
+        last = now;
+        Ok(live.clone())
+    })
+}
+
+/// Says what has changed since the start and can not while the server runs.
+fn warn_of_what_waits(first: &Settings, now: &Settings) {
+    for name in now.differing(first) {
+        if !LIVE.contains(&name.as_str()) {
+            tracing::warn!("{name} has changed, which takes a restart");
+        }
+    }
 }

@@ -2,90 +2,21 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::process::{Child, Command, Output, Stdio};
+use std::net::{TcpListener, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
 use common::Client;
-
-fn corinth(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_corinth"));
-    command.args(["--media-port", "0", "--media-address", "127.0.0.1"]).args(arguments);
-    command
-}
-
-fn run(arguments: &[&str]) -> (i32, String) {
-    let Output { status, stderr, .. } = corinth(arguments).output().unwrap();
-    (status.code().expect("it ended by itself"), String::from_utf8(stderr).unwrap())
-}
-
-/// A program that serves; killed at the end if it has not ended before.
-struct Serving {
-    child: Child,
-    http: SocketAddr,
-    said: String,
-}
-
-impl Serving {
-    fn start(arguments: &[&str]) -> Serving {
-        let mut child = corinth(&["--http", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        while !said.contains("corinth: open http://") {
-            assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
-        }
-        let http = said.trim_end().rsplit('/').next().unwrap().parse().unwrap();
-        Serving { child, http, said }
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-    }
-
-    /// The exit code, if it ends in time.
-    fn exit_code(&mut self, within: Duration) -> Option<i32> {
-        for _ in 0..within.as_millis() / 5 {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        None
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use common::program::{Serving, corinth, run};
+use corinth::config::Settings;
 
 #[test]
 fn help_names_every_option() {
     let output = corinth(&["--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    for option in [
-        "--http",
-        "--media-port",
-        "--media-address",
-        "--announce",
-        "--shards",
-        "--io",
-        "--even-trains",
-        "--ping-interval",
-        "--log",
-    ] {
-        assert!(help.contains(option), "{option} is missing");
+    for name in Settings::names() {
+        assert!(help.contains(&format!("--{name}")), "{name} is missing");
     }
-    let defaults = help.matches("[default: ").count();
-    assert_eq!(defaults, 7, "all but --announce and --even-trains have one:\n{help}");
     assert!(help.lines().all(|line| line.len() <= 110), "too wide:\n{help}");
 }
 
@@ -95,9 +26,10 @@ fn bad_values_are_named() {
         (&["--http", "nonsense"][..], "--http"),
         (&["--shards", "0"], "--shards"),
         (&["--announce", "127.0.0.1"], "LOCAL=PUBLIC"),
-        (&["--announce", "192.0.2.1=198.51.100.1"], "--media-address 192.0.2.1"),
+        (&["--announce", "192.0.2.1=198.51.100.1"], "--announce: 192.0.2.1"),
         (&["--ping-interval", "0"], "--ping-interval"),
-        (&["--media-address", "0.0.0.0"], "--media-address 0.0.0.0"),
+        (&["--busy-max", "85"], "--busy-max"),
+        (&["--media-address", "0.0.0.0"], "--media-address: 0.0.0.0"),
         (&["--log", "corinth=loud"], "--log"),
         (&["--http", "192.0.2.1:0"], "192.0.2.1"),
         (&["--media-address", "198.51.100.1"], "198.51.100.1"),
@@ -153,7 +85,7 @@ fn it_says_where_it_serves() {
 #[test]
 fn a_signal_closes_the_connections_and_ends_it() {
     for signal in ["TERM", "INT"] {
-        let mut serving = Serving::start(&["--shards", "2"]);
+        let mut serving = Serving::start(&["--shards", "2", "--drain-time", "0"]);
         let mut clients: Vec<_> =
             (0..4).map(|i| Client::connect(serving.http, &format!("room{i}"), "a")).collect();
         serving.signal(signal);
@@ -166,7 +98,7 @@ fn a_signal_closes_the_connections_and_ends_it() {
 
 #[test]
 fn clients_that_do_not_answer_do_not_keep_it() {
-    let mut serving = Serving::start(&[]);
+    let mut serving = Serving::start(&["--drain-time", "0"]);
     let clients: Vec<_> =
         (0..4).map(|i| Client::connect(serving.http, &format!("room{i}"), "a")).collect();
     serving.signal("TERM");
@@ -176,7 +108,7 @@ fn clients_that_do_not_answer_do_not_keep_it() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let mut serving = Serving::start(&[]);
+    let mut serving = Serving::start(&["--drain-time", "0"]);
     let _silent = Client::connect(serving.http, "room", "a");
     serving.signal("TERM");
     // The first is under way once its connections are told.
@@ -187,7 +119,7 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn one_signal_that_comes_twice_is_no_second_one() {
-    let mut serving = Serving::start(&[]);
+    let mut serving = Serving::start(&["--drain-time", "0"]);
     let mut client = Client::connect(serving.http, "room", "a");
     serving.signal("TERM");
     // As `timeout` does, which signals its child and then its group.

@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("signal", &["types", "protocol", "net"]),
     ("cluster", &["types", "protocol", "net"]),
     ("http", &["types", "protocol", "net"]),
-    ("config", &["types", "cli"]),
+    ("config", &["types"]),
     ("shard", &["types", "wire", "protocol", "sfu", "net", "signal", "cluster", "http", "config"]),
 ];
 

@@ -124,6 +124,9 @@ impl Handshake {
     }
 
     fn config(&self) -> Config {
+        // webrtc-dtls lets rustls choose, which it does not where the server's crate, built into
+        // the same program, has brought another one. Whoever has chosen before has chosen.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Config {
             certificates: vec![self.identity.0.clone()],
             srtp_protection_profiles: vec![self.profile.for_dtls()],

@@ -13,6 +13,8 @@ struct Asset {
 
 const HTML: &str = "text/html; charset=utf-8";
 
+const CSS: &str = "text/css; charset=utf-8";
+
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// A file of `web/` under its own name.
@@ -28,7 +30,7 @@ macro_rules! web {
 
 const ASSETS: &[Asset] = &[
     web!("index.html", HTML),
-    web!("style.css", "text/css; charset=utf-8"),
+    web!("style.css", CSS),
     web!("demo.js", JAVASCRIPT),
     web!("client.js", JAVASCRIPT),
     web!("send.js", JAVASCRIPT),
@@ -37,12 +39,17 @@ const ASSETS: &[Asset] = &[
     web!("sdp.js", JAVASCRIPT),
     web!("protoo.js", JAVASCRIPT),
     web!("favicon.svg", "image/svg+xml"),
+    web!("admin.html", HTML),
+    web!("admin.css", CSS),
+    web!("admin.js", JAVASCRIPT),
 ];
 
-/// The asset at the request's path, `/` being the page. `None` where there is none.
+/// The asset at the request's path, `/` being the demo page and `/admin` that of whoever runs it.
+/// `None` where there is none.
 pub fn asset(request: &Request) -> Option<Response> {
     let path = match request.path.as_str() {
         "/" => "/index.html",
+        "/admin" => "/admin.html",
         path => path,
     };
     let asset = ASSETS.iter().find(|asset| asset.path == path)?;

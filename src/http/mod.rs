@@ -5,10 +5,13 @@
 //! request has a body that would be read.
 
 mod assets;
+pub mod health;
+pub mod metrics;
 mod request;
 mod response;
 pub mod server;
 pub mod stats;
+pub mod token;
 mod upgrade;
 
 pub use assets::asset;

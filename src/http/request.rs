@@ -9,6 +9,8 @@ pub struct Request {
     pub method: String,
     /// Before the `?`, not decoded.
     pub path: String,
+    /// Path and query, as sent.
+    pub target: String,
     /// After the `?`, not decoded.
     query: String,
     /// Names in lower case.
@@ -47,6 +49,7 @@ impl Request {
         let request = Request {
             method: method.to_owned(),
             path: path.to_owned(),
+            target: target.to_owned(),
             query: query.to_owned(),
             headers: headers.collect(),
         };
@@ -60,14 +63,24 @@ impl Request {
 
     /// Whether a list-valued field of this name has `token` in it, in any case.
     pub fn header_has(&self, name: &str, token: &str) -> bool {
-        self.headers(name)
-            .flat_map(|value| value.split(','))
-            .any(|item| item.trim().eq_ignore_ascii_case(token))
+        self.list(name).any(|item| item.eq_ignore_ascii_case(token))
     }
 
-    fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+    /// The items of a list-valued field of this name, in order.
+    pub fn list(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        self.headers(name).flat_map(|value| value.split(',')).map(str::trim)
+    }
+
+    fn headers(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
         let fields = self.headers.iter().filter(move |field| field.0 == name);
         fields.map(|field| field.1.as_str())
+    }
+
+    /// What stands in the path behind `prefix`, decoded (`%XX`; `+` is itself). `None` where the
+    /// path begins otherwise, or what it decodes to is not UTF-8.
+    pub fn path_below(&self, prefix: &str) -> Option<String> {
+        let rest = self.path.strip_prefix(prefix)?.replace('+', "%2B");
+        String::from_utf8(percent_decode(&rest)).ok()
     }
 
     /// The first value of `key` in the query, decoded as forms are (`%XX`, and `+` for a space).
@@ -114,6 +127,14 @@ mod tests {
         assert!(!request.header_has("connection", "c"));
         assert_eq!(request.query("b"), Some(Ok("A %zz".to_owned())));
         assert_eq!(request.query("c"), None);
+    }
+
+    #[test]
+    fn names_stand_in_paths_too() {
+        let bytes = b"GET /rooms/a%20b+c%2f HTTP/1.1\r\n\r\n";
+        let (request, _) = Request::parse(bytes).unwrap().unwrap();
+        assert_eq!(request.path_below("/rooms/").as_deref(), Some("a b+c/"));
+        assert_eq!(request.path_below("/room/"), None);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use super::Request;
+
 /// The page loads nothing from elsewhere and is in nobody's frame; media streams are blobs, and
 /// the WebSocket may be to another corinth than the one that served the page.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; \
@@ -35,6 +37,17 @@ impl Response {
     pub fn text(status: u16, reason: &str) -> Self {
         Self::new(status, "text/plain; charset=utf-8", format!("{reason}\n"))
             .header("Cache-Control", "no-store")
+    }
+
+    /// For a client that came without TLS to where there is TLS: the same address with it.
+    pub fn to_https(request: &Request) -> Self {
+        match request.header("host") {
+            Some(host) if request.target.starts_with('/') => {
+                let address = format!("https://{host}{}", request.target);
+                Self::text(308, "this address speaks HTTPS").header("Location", &address)
+            }
+            _ => Self::text(400, "this address speaks HTTPS"),
+        }
     }
 
     /// The beginning of a 101; the caller names the protocol.
@@ -82,8 +95,12 @@ fn phrase(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",
+        202 => "Accepted",
         304 => "Not Modified",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",

@@ -2,11 +2,13 @@
 
 use futures_lite::future::FutureExt;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use glommio::net::TcpStream;
 use glommio::timer::sleep;
 
 use super::{BadRequest, HEAD_TIME, Request, Response};
-use crate::net::linger;
+use crate::net::{Stream, Tls};
+
+/// First byte of a TLS connection: the type of a handshake record (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 22;
 
 /// A request, and what the client sent after its head.
 #[derive(Debug)]
@@ -19,15 +21,25 @@ pub struct Received {
 
 /// Reads one head. `Err(None)`: the connection is of no use any more; `Err(Some(_))`: the answer
 /// that tells the client what was wrong.
-pub async fn receive(stream: &mut TcpStream) -> Result<Received, Option<Response>> {
+///
+/// With `tls`, a connection that begins as TLS does goes on in it.
+pub async fn receive(stream: &mut Stream, tls: Option<&Tls>) -> Result<Received, Option<Response>> {
     let late = async {
         sleep(HEAD_TIME).await;
         Err(Some(Response::text(408, "the request took too long to arrive")))
     };
-    read_head(stream).or(late).await
+    let received = async {
+        if let Some(tls) = tls
+            && stream.peek(1).await.map_err(|_| None)? == Some(&[HANDSHAKE])
+        {
+            stream.start_tls(tls.config()).map_err(|_| None)?;
+        }
+        read_head(stream).await
+    };
+    received.or(late).await
 }
 
-async fn read_head(stream: &mut TcpStream) -> Result<Received, Option<Response>> {
+async fn read_head(stream: &mut Stream) -> Result<Received, Option<Response>> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 2048];
     loop {
@@ -50,19 +62,19 @@ async fn read_head(stream: &mut TcpStream) -> Result<Received, Option<Response>>
 }
 
 /// Writes an answer; false if the client did not take it in time.
-pub async fn send(stream: &mut TcpStream, response: Response) -> bool {
+pub async fn send(stream: &mut Stream, response: Response) -> bool {
     let bytes = response.into_bytes();
     let late = async {
         sleep(HEAD_TIME).await;
         false
     };
-    let written = async { stream.write_all(&bytes).await.is_ok() };
+    let written = async { stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok() };
     written.or(late).await
 }
 
 /// Writes an answer and closes the connection.
-pub async fn answer(mut stream: TcpStream, response: Response) {
+pub async fn answer(mut stream: Stream, response: Response) {
     if send(&mut stream, response).await {
-        linger(stream).await;
+        stream.linger().await;
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Response;
-use crate::types::{DropReason, Histogram, Reason, ShardId, ShardStats};
+use crate::types::{DropReason, Histogram, Reason, Refusal, ShardId, ShardStats};
 
 /// The counters of the shards that answered.
 pub fn response(shards: &[(ShardId, ShardStats)]) -> Response {
@@ -12,11 +12,17 @@ pub fn response(shards: &[(ShardId, ShardStats)]) -> Response {
     Response::new(200, "application/json", body).header("Cache-Control", "no-store")
 }
 
-/// Drops that did not happen are left out.
+/// Drops and refusals that did not happen are left out.
 fn shard(id: ShardId, stats: &ShardStats) -> Value {
     let drops: Map<_, _> = DropReason::ALL
         .iter()
         .map(|&reason| (reason.label().to_owned(), stats.drops(reason)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(label, count)| (label, count.into()))
+        .collect();
+    let refusals: Map<_, _> = Refusal::ALL
+        .iter()
+        .map(|&refusal| (refusal.label().to_owned(), stats.refusals(refusal)))
         .filter(|(_, count)| *count > 0)
         .map(|(label, count)| (label, count.into()))
         .collect();
@@ -47,10 +53,12 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "mediaWakeups": stats.media_wakeups,
         "timerWakeups": timer_wakeups,
         "busyShare": stats.busy_permille as f64 / 1000.0,
+        "pressure": stats.pressure as u8,
         "keyFrameRequests": stats.key_frame_requests,
         "handshakeSteps": stats.handshake_steps,
         "dtlsConnected": stats.dtls_connected,
         "drops": drops,
+        "refusals": refusals,
     })
 }
 

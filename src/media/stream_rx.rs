@@ -1,6 +1,8 @@
 //! One received RTP stream: what is known of it for receiver reports, and the clock its sender
 //! reports tell (RFC 3550 §6.4, appendix A.3 and A.8).
 
+use std::time::Duration;
+
 use crate::types::{SeqNo, Ssrc, Timestamp};
 use crate::wire::rtcp::{ReportBlock, SenderReport};
 
@@ -90,6 +92,22 @@ impl StreamRx {
     /// The source's clock, once it has told.
     pub fn clock(&self) -> Option<&SourceClock> {
         self.clock.as_ref()
+    }
+
+    /// Packets that came.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Packets that did not come, up to the highest number that did.
+    pub fn lost(&self) -> u64 {
+        let expected = self.first.map_or(0, |first| self.highest.0 - first.0 + 1);
+        expected.saturating_sub(self.received)
+    }
+
+    /// Interarrival jitter (RFC 3550 §6.4.1).
+    pub fn jitter(&self) -> Duration {
+        Duration::from_secs(self.jitter_16 >> 4) / self.clock_rate.max(1)
     }
 
     /// What to report since the last block; `None` before the first packet.

@@ -14,7 +14,7 @@ pub fn adopt_listener(listener: TcpListener) -> glommio::net::TcpListener {
 }
 
 /// A glommio stream over a connected socket. Within an executor only.
-pub fn adopt_stream(stream: OwnedFd) -> glommio::net::TcpStream {
+pub(super) fn adopt_stream(stream: OwnedFd) -> glommio::net::TcpStream {
     // SAFETY: the descriptor was owned by `stream`, which gave it up.
     unsafe { glommio::net::TcpStream::from_raw_fd(stream.into_raw_fd()) }
 }
@@ -22,7 +22,7 @@ pub fn adopt_stream(stream: OwnedFd) -> glommio::net::TcpStream {
 /// A second descriptor of the same connection, to be carried to another thread. Dropping `stream`
 /// afterwards leaves the connection open; what it has not read stays in the kernel's queue, since
 /// glommio only ever polls a stream for readiness through its ring.
-pub fn duplicate_stream(stream: &glommio::net::TcpStream) -> io::Result<OwnedFd> {
+pub(super) fn duplicate_stream(stream: &glommio::net::TcpStream) -> io::Result<OwnedFd> {
     // SAFETY: `stream` owns its descriptor and outlives this borrow.
     let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
     fd.try_clone_to_owned()

@@ -11,27 +11,29 @@ mod arena;
 mod batch;
 mod descriptors;
 mod interfaces;
-mod linger;
 mod probe;
 mod ring;
 mod rx;
+mod stream;
 mod sys;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tx;
 mod udp;
 mod watch;
 
-pub use adopt::{adopt_listener, adopt_pair, adopt_stream, duplicate_stream};
+pub use adopt::{adopt_listener, adopt_pair};
 pub use arena::TxArena;
 pub use batch::RxBatch;
 pub use descriptors::raise_descriptor_limit;
 pub use interfaces::host_addresses;
-pub use linger::{LINGER_MAX, linger};
 pub use probe::{probe_io_uring, probe_media_ring};
 pub use rx::{Datagram, Received, Rx};
+pub use stream::{Detached, LINGER_MAX, Stream};
+pub use tls::{Tls, own_names};
 pub use tx::{FlushReport, Tx};
 pub use udp::{MediaSocket, SocketOptions};
 pub use watch::Watch;

@@ -31,6 +31,11 @@ pub fn transport_state(id: TransportId, ice: IceState, dtls: DtlsState) -> Strin
         .notification("transportState")
 }
 
+/// `roomClosed`, for clients that asked for it: their room ends with the next frame, a Close.
+pub fn room_closed(reason: &str) -> String {
+    Members::default().value("reason", &reason).notification("roomClosed")
+}
+
 /// A notification about one source, which every peer knows by another Sender id: serialized once,
 /// then joined with each id.
 #[derive(Debug, Clone, PartialEq, Eq)]

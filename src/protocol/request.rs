@@ -40,6 +40,22 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Its `appData`.
+    pub fn app_data(&self) -> Option<&AppData> {
+        match self {
+            Self::Join(it) => it.app_data.as_ref(),
+            Self::CreateTransport(it) => it.app_data.as_ref(),
+            Self::CreateReceiver(it) => it.app_data.as_ref(),
+            Self::PauseReceiver(it) | Self::ResumeReceiver(it) => it.app_data.as_ref(),
+            Self::PlaySender(it) | Self::StopSender(it) => it.app_data.as_ref(),
+            Self::EnableSender(_)
+            | Self::RequestKeyFrame { .. }
+            | Self::RestartTransport { .. } => None,
+        }
+    }
+}
+
 /// What wants no answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notification {
@@ -71,6 +87,18 @@ pub enum Notification {
     },
 }
 
+impl Notification {
+    /// Its `appData`.
+    pub fn app_data(&self) -> Option<&AppData> {
+        match self {
+            Self::Leave { app_data }
+            | Self::CloseTransport { app_data, .. }
+            | Self::CloseReceiver { app_data, .. } => app_data.as_ref(),
+            Self::UpdateTransport { .. } => None,
+        }
+    }
+}
+
 /// `join`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Join {
@@ -87,11 +115,17 @@ pub struct Join {
 pub enum Notify {
     /// `transportState`
     TransportState,
+    /// `roomClosed`
+    RoomClosed,
 }
 
 impl Notify {
     fn from_name(name: &str) -> Option<Self> {
-        (name == "transportState").then_some(Self::TransportState)
+        match name {
+            "transportState" => Some(Self::TransportState),
+            "roomClosed" => Some(Self::RoomClosed),
+            _ => None,
+        }
     }
 }
 

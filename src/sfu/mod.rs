@@ -5,6 +5,7 @@
 //! Owned by the Router in slabs and named by keys: rooms, peers, transports (`association`) and
 //! Receivers; a Receiver owns its enabled Senders. Bounds are in `types::limit`.
 
+mod allowance;
 mod association;
 mod closing;
 mod forward;
@@ -13,6 +14,7 @@ mod invariants;
 mod outbox;
 mod peer;
 mod receiver;
+mod report;
 mod room;
 mod router;
 mod rtcp;
@@ -22,5 +24,7 @@ mod timers;
 mod turn;
 
 pub use crate::transport::dtls::Identity;
-pub use outbox::{CloseReason, Outbox};
+pub use crate::transport::ice::shard_of_ufrag;
+pub use outbox::{CloseReason, Newcomer, Outbox};
+pub use report::REPORT_MAX;
 pub use router::{Candidate, Router, RouterConfig};

@@ -1,7 +1,7 @@
 //! The sink that the Router writes to. Its driver (shard, simulator, fuzzer) owns the memory,
 //! drains it after each batch, and hands it in again.
 
-use crate::types::{Path, PeerKey};
+use crate::types::{Path, PeerKey, Rights};
 
 /// Where everything goes that a Router says.
 pub trait Outbox {
@@ -20,6 +20,17 @@ pub trait Outbox {
     /// Closes a client's connection after what was queued for it before. The Router has forgotten
     /// the peer when it says so; the driver need not report it as closed.
     fn close(&mut self, peer: PeerKey, reason: CloseReason);
+}
+
+/// Whose WebSocket was opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Newcomer<'a> {
+    /// `roomId`.
+    pub room: &'a str,
+    /// `peerName`.
+    pub peer: &'a str,
+    /// What it may do there.
+    pub rights: Rights,
 }
 
 /// Why the server closes a WebSocket, and with which code (PROTOCOL section 2).

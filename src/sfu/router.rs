@@ -26,8 +26,8 @@ use crate::transport::ice::Ufrag;
 use crate::transport::{Event, Transport};
 use crate::types::limit::{DATAGRAM_MAX, HANDSHAKES_PER_TRANSPORT_MAX};
 use crate::types::{
-    Deadline, DropReason, Kind, Path, PeerKey, Reason, ReceiverKey, RoomKey, ShardId, ShardStats,
-    SocketId, Timestamp, TransportKey,
+    Deadline, DropReason, Kind, Limits, Path, PeerKey, Reason, ReceiverKey, RoomKey, ShardId,
+    ShardStats, SocketId, Timestamp, TransportKey,
 };
 use crate::wire::demux::{PacketKind, demux};
 use crate::wire::rtp::RtpHeader;
@@ -61,6 +61,8 @@ pub struct RouterConfig {
     pub shard: ShardId,
     /// In order of preference, best first.
     pub candidates: Vec<Candidate>,
+    /// Where clients may connect to by TCP, best first; after the others.
+    pub tcp_candidates: Vec<SocketAddr>,
     /// The server's DTLS certificate and settings.
     pub identity: Identity,
     /// The `Instant` that [`Timestamp`] counts from (dimpl wants `Instant`s).
@@ -68,6 +70,8 @@ pub struct RouterConfig {
     /// Seed of the Router's randomness: credentials, SSRCs, hashing. From the system's generator in
     /// production, a constant in simulation.
     pub seed: [u8; 32],
+    /// Bounds of what clients may have and do.
+    pub limits: Limits,
     /// Whether packets of a video frame that are one byte shorter than others of it are padded to
     /// their length, so that they leave in one train. Costs at most a byte a packet.
     pub even_trains: bool,
@@ -142,6 +146,14 @@ impl Router {
         }
     }
 
+    /// Other bounds from now on; what is there already stays.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.config.limits = limits;
+        for association in self.transports.values_mut() {
+            association.allowance.cut(limits.bitrate);
+        }
+    }
+
     /// Step 3: a datagram came in on `path`. It is decrypted in place. It goes on or ends in one
     /// counted [`DropReason`]; what is media waits for [`Router::forward`], what is DTLS for
     /// [`Router::handle_handshake`].
@@ -171,9 +183,11 @@ impl Router {
         datagram: &mut [u8],
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
+        let bitrate = self.config.limits.bitrate;
         let association = self.transport_on(path)?.1;
         let header = RtpHeader::parse(datagram)?;
         let (len, seq, target) = association.open_rtp(now, &header, datagram)?;
+        association.allowance.take(now, datagram.len(), bitrate)?;
         if target.rtx {
             return Err(DropReason::Rtx);
         }
@@ -221,8 +235,10 @@ impl Router {
         datagram: &mut [u8],
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
+        let bitrate = self.config.limits.bitrate;
         let (key, association) = self.transport_on(path)?;
         let len = association.open_rtcp(now, datagram)?;
+        association.allowance.take(now, datagram.len(), bitrate)?;
         self.handle_compound(now, key, &datagram[..len], out)
     }
 
@@ -293,7 +309,6 @@ impl Router {
         }
         let slot = out.slot().ok_or(DropReason::EgressFull)?;
         let (id, unknown) = (&request.transaction_id, request.unknown_required.as_slice());
-        let Path::Udp { remote, .. } = path;
         let refusal = if !unknown.is_empty() {
             Some((UNKNOWN_ATTRIBUTE, "Unknown Attribute"))
         } else if let Some(IceRole::Controlled(_)) = request.role {
@@ -306,7 +321,7 @@ impl Router {
             out.commit(path, len);
             return Ok(());
         }
-        let len = stun::write_success(slot, id, remote, &credentials.key);
+        let len = stun::write_success(slot, id, path.remote(), &credentials.key);
         out.commit(path, len);
         if let Some(over) = association.transport.ice_mut().confirm(ufrag) {
             self.ufrags.remove(&over);
@@ -341,6 +356,19 @@ impl Router {
             self.start_sending(now, key, out);
         }
         self.arm_transport(key);
+    }
+
+    /// Whether a valid check has opened this path, and its transport is there.
+    pub fn has_path(&self, path: Path) -> bool {
+        self.paths.contains_key(&path)
+    }
+
+    /// Nothing can come and go on this path any more: its connection is gone.
+    pub fn handle_path_closed(&mut self, path: Path) {
+        let association = self.paths.remove(&path).and_then(|key| self.transports.get_mut(key));
+        if let Some(association) = association {
+            association.transport.ice_mut().forget(path);
+        }
     }
 
     /// Time has come; early or needless calls do nothing.

@@ -1,6 +1,8 @@
 //! The clock. The only file that may read one; everybody else is passed a [`Timestamp`].
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::types::Timestamp;
 
@@ -28,6 +30,17 @@ impl Clock {
     }
 }
 
+/// Seconds since 1970, by the system's clock: for what people and other machines date.
+#[expect(clippy::disallowed_methods, reason = "this file is where the clock is read")]
+pub fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// CPU time of all threads of the process.
+pub(super) fn process_cpu() -> Duration {
+    cpu_time(ClockId::ProcessCPUTime)
+}
+
 /// How busy this thread is: its CPU time against the time that goes by.
 #[derive(Debug)]
 pub(super) struct BusyMeter {
@@ -52,6 +65,10 @@ impl BusyMeter {
 }
 
 fn thread_cpu() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    cpu_time(ClockId::ThreadCPUTime)
+}
+
+fn cpu_time(of: ClockId) -> Duration {
+    let now = clock_gettime(of);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }

@@ -7,6 +7,8 @@ use std::thread;
 
 use glommio::GlommioError;
 
+use super::clock::process_cpu;
+use crate::http::metrics::Process;
 use crate::net::{probe_io_uring, probe_media_ring};
 
 /// The oldest kernel with what is used.
@@ -74,9 +76,9 @@ pub(super) fn check_media_ring() -> io::Result<()> {
 /// glommio would panic over it.
 pub(super) fn check_descriptors(limit: u64, shards: usize, sockets: usize) -> io::Result<()> {
     // Those that it has already, from whoever started it.
-    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |open| open.count());
+    let open = open_descriptors();
     let each = DESCRIPTORS_PER_SHARD + DESCRIPTORS_PER_SOCKET * sockets as u64;
-    let needed = open as u64 + DESCRIPTORS_SPARE + each * shards as u64;
+    let needed = open + DESCRIPTORS_SPARE + each * shards as u64;
     match limit < needed {
         false => Ok(()),
         true => Err(unsupported(format!(
@@ -152,6 +154,34 @@ pub(super) fn shortcomings(wished: usize, granted: usize, descriptors: u64) -> V
     found
 }
 
+/// What the kernel knows of this process, which started at `started` and may have so many
+/// descriptors.
+pub(super) fn process(started: u64, descriptors_max: u64) -> Process {
+    Process {
+        cpu: process_cpu(),
+        resident_bytes: resident(&read("/proc/self/status")).unwrap_or_default(),
+        open_descriptors: open_descriptors(),
+        descriptors_max,
+        started,
+    }
+}
+
+/// Linux 6.2 and newer say it as the size of the folder; older ones have to be asked for each.
+fn open_descriptors() -> u64 {
+    const FOLDER: &str = "/proc/self/fd";
+    match std::fs::metadata(FOLDER).map_or(0, |folder| folder.len()) {
+        0 => std::fs::read_dir(FOLDER).map_or(0, |open| open.count() as u64),
+        count => count,
+    }
+}
+
+/// From `/proc/self/status`: bytes in memory.
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// The cores that this process may use, in order; empty if the kernel does not say.
 pub(super) fn cores() -> Vec<usize> {
     let status = read("/proc/self/status");
@@ -200,6 +230,15 @@ mod tests {
         let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files  1024  524288  files\n";
         assert_eq!(soft_limit(limits, "Max open files"), Some(1024));
         assert_eq!(soft_limit(limits, "Max locked memory"), None);
+        assert_eq!(resident("Name:\tx\nVmRSS:\t    5120 kB\n"), Some(5 << 20));
+    }
+
+    #[test]
+    fn this_process_is_known() {
+        let file = std::fs::File::open("/proc/self/status").unwrap();
+        let process = process(0, 7);
+        assert!(process.open_descriptors > 3 && process.resident_bytes > 1 << 20, "{process:?}");
+        drop(file);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::OwnedFd;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -20,7 +20,8 @@ use glommio::channels::shared_channel::{self, SharedReceiver, SharedSender};
 use glommio::timer::sleep;
 
 use crate::http::Upgrade;
-use crate::types::{ShardId, ShardStats};
+use crate::net::Detached;
+use crate::types::{Load, Refusal, Rights, ShardId, ShardStats};
 
 /// Mails in a channel between two shards.
 const CHANNEL_MAX: usize = 256;
@@ -40,10 +41,12 @@ pub(super) enum Mail {
     Answer(u64, Answer),
     /// A WebSocket to be, for a room that the addressee owns.
     HandOver(Box<HandOver>),
-    /// A connection that the addressee's directory has counted is over.
-    Release(String),
-    /// How many peers the sender has now.
-    Load(u64),
+    /// A TCP connection for media, of a transport that the addressee has.
+    Media(Box<Detached>),
+    /// A connection that the addressee has counted is over.
+    Release(Place),
+    /// How the sender stands now.
+    Load(Load),
 }
 
 impl Mail {
@@ -52,33 +55,59 @@ impl Mail {
     }
 }
 
+/// What connections are counted by. Each has a shard that counts, the same for all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The room that they enter.
+    Room(String),
+    /// The address that they come from.
+    Address(IpAddr),
+}
+
 /// Something a shard wants to know.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// Which shard owns this room? Counts one connection.
-    Place(String),
+    /// May there be one more connection here, and where? Counts it.
+    Place(Place),
     /// What have you counted?
     Stats,
+    /// Which rooms have you?
+    Rooms,
+    /// What is in this room?
+    Room(String),
 }
 
 /// What it is told.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The room is owned by this shard, and a connection to it has been counted.
-    Placed(String, ShardId),
+    /// A connection has been counted, and the room is owned by this shard; or neither.
+    Placed(Place, Result<ShardId, Refusal>),
     /// The counters.
     Stats(Box<ShardStats>),
+    /// JSON; of a room that is not there, nothing.
+    Report(Option<String>),
 }
 
 /// A connection on its way to the shard that owns its room. The directory has counted it.
 #[derive(Debug)]
 pub(super) struct HandOver {
-    /// The connection; nobody else reads from it.
-    pub(super) stream: OwnedFd,
+    /// The connection.
+    pub(super) stream: Detached,
+    /// What it wants.
+    pub(super) entry: Entry,
+    /// Where it comes from, if it has been counted there.
+    pub(super) address: Option<IpAddr>,
+}
+
+/// A WebSocket to be, and what came before it.
+#[derive(Debug)]
+pub(super) struct Entry {
     /// What was received after the request.
     pub(super) read_ahead: Vec<u8>,
     /// The request, not answered yet.
     pub(super) upgrade: Upgrade,
+    /// What its client may do.
+    pub(super) rights: Rights,
 }
 
 /// One shard's ends of the channels, not connected yet.
@@ -260,11 +289,12 @@ mod tests {
     fn a_full_lane_refuses_what_can_be_refused() {
         let lane = Lane::default();
         for _ in 0..LANE_MAX {
-            lane.push(Mail::Load(0)).unwrap();
+            lane.push(Mail::Load(Load::default())).unwrap();
         }
         assert!(lane.push(Mail::Question(0, Question::Stats)).is_err());
-        lane.push(Mail::Release("room".into())).unwrap();
-        let answer = Answer::Placed("room".into(), ShardId(0));
+        let room = || Place::Room("room".into());
+        lane.push(Mail::Release(room())).unwrap();
+        let answer = Answer::Placed(room(), Ok(ShardId(0)));
         lane.push(Mail::Answer(0, answer)).unwrap();
     }
 }

@@ -1,19 +1,33 @@
 //! L5, the only glue: pinned glommio executors, one a core, each with its Router, its media
 //! sockets and its WebSockets. `docs/internals/shard.md` draws it.
 //!
-//! - `serve`: the server as a whole; `host`: what it needs of its host.
+//! - `serve`: the server as a whole; `attend`: what its main thread does; `host`: what it needs of
+//!   its host.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
-//! - `media`, `accept`: its tasks. `mailbox`: how it talks to the other shards.
-//! - `clock`: the only reader of the time.
+//! - `media`, `accept`, `ice_tcp`: its tasks; `counted`: what counts connections.
+//! - `mailbox`: how it talks to the other shards.
+//! - `admin`: what operators ask over HTTP.
+//! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
+//! - `clock`: the only reader of the time. `pulse`: which shards move.
 
 mod accept;
+mod admin;
+mod attend;
 mod clock;
+mod counted;
 mod host;
+mod ice_tcp;
+mod live;
 mod mailbox;
 mod media;
+mod orders;
 mod outbox;
+mod pulse;
 mod run;
 mod serve;
 mod state;
 
+pub use attend::Occasion;
+pub use clock::unix_time;
+pub use live::Live;
 pub use serve::{Running, serve};

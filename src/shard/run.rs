@@ -1,27 +1,29 @@
 //! One shard's thread: its executor, its tasks, and its end.
 
 use std::io;
-use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_lite::AsyncReadExt;
 use futures_lite::future::{self, FutureExt};
 use glommio::timer::sleep;
 use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle};
 
-use super::accept::{accept, take_over};
+use super::accept::{Purpose, accept, take_over};
 use super::clock::{BusyMeter, Clock};
+use super::counted::Visits;
 use super::host::{IO_MEMORY, RING_DEPTH, explain};
+use super::ice_tcp;
+use super::live::Live;
 use super::mailbox::{Ends, Mail, Mailbox};
 use super::media::{keep_time, receive};
-use super::outbox::ShardOutbox;
-use super::state::{Common, Shard};
+use super::orders::{Order, Orders};
+use super::state::{Common, Core, Shard};
 use crate::net::{self, MediaSocket};
 use crate::sfu::{Candidate, Identity, Router, RouterConfig};
 use crate::signal::Close;
-use crate::types::ShardId;
+use crate::types::{Load, ShardId};
 
 /// How long others run while media waits for its turn. Media that arrives interrupts at once, this
 /// is for what it has left over.
@@ -57,6 +59,8 @@ pub(super) struct Parts {
     pub(super) ends: Ends,
     /// Where it accepts connections.
     pub(super) listener: TcpListener,
+    /// Media over TCP.
+    pub(super) tcp: TcpMedia,
     /// Where it receives media.
     pub(super) sockets: Vec<MediaSocket>,
     /// What clients are told about that.
@@ -65,8 +69,19 @@ pub(super) struct Parts {
     pub(super) identity: Identity,
     /// For the Router's randomness.
     pub(super) seed: [u8; 32],
-    /// Its other end is dropped when the shard shall stop.
-    pub(super) stop: UnixStream,
+    /// What it begins with of what can change.
+    pub(super) live: Arc<Live>,
+    /// What the main thread tells it.
+    pub(super) orders: Orders,
+}
+
+/// Where media comes over TCP.
+#[derive(Debug, Default)]
+pub(super) struct TcpMedia {
+    /// Where connections for nothing else are accepted.
+    pub(super) listeners: Vec<TcpListener>,
+    /// What clients are told.
+    pub(super) candidates: Vec<SocketAddr>,
 }
 
 /// The executor of this thread, on `core` if that is possible; says whether it was.
@@ -87,7 +102,8 @@ pub(super) fn executor(core: Option<usize>) -> io::Result<(LocalExecutor, bool)>
 
 /// Runs a shard until it is told to stop.
 pub(super) async fn run(parts: Parts) -> io::Result<()> {
-    let Parts { common, ends, listener, sockets, candidates, identity, seed, stop } = parts;
+    let Parts { common, ends, listener, tcp, sockets, candidates, .. } = parts;
+    let Parts { identity, seed, live, orders, .. } = parts;
     let queue = |shares, latency, name| {
         glommio::executor().create_task_queue(Shares::Static(shares), latency, name)
     };
@@ -100,14 +116,16 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
     let router = Router::new(RouterConfig {
         shard: ends.shard,
         candidates,
+        tcp_candidates: tcp.candidates,
         identity,
         epoch: clock.epoch(),
         seed,
         even_trains: common.even_trains,
+        limits: live.limits,
     });
     let id = ends.shard;
     let (mailbox, wires) = Mailbox::new(ends);
-    let shard = Shard::new(id, common, clock, mailbox, router, rx, ShardOutbox::new(tx));
+    let shard = Shard::new(id, common, live, clock, mailbox, Core::new(router, rx, tx));
     let receiver = Rc::clone(&shard);
     // glommio polls a task as it is spawned, so what the tasks use has to be there before.
     let mut tasks = wires.connect(move |from, mail| deliver(&receiver, signal, from, mail));
@@ -118,12 +136,23 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
     tasks.push(glommio::spawn_local_into(keep_time(Rc::clone(&shard)), media)?);
     tasks.push(glommio::spawn_local_into(shake_hands(Rc::clone(&shard)), signal)?);
     tasks.push(glommio::spawn_local_into(beat(Rc::clone(&shard)), signal)?);
-    let accepting = accept(Rc::clone(&shard), net::adopt_listener(listener));
-    let accepting = glommio::spawn_local_into(accepting, signal)?;
+    let media_only = tcp.listeners.into_iter().map(|listener| (listener, Purpose::Media));
+    let visits = Rc::new(Visits::default());
+    let mut accepting = Vec::new();
+    for (listener, purpose) in media_only.chain([(listener, Purpose::Everything)]) {
+        let listener = net::adopt_listener(listener);
+        let task = accept(Rc::clone(&shard), listener, purpose, Rc::clone(&visits));
+        accepting.push(glommio::spawn_local_into(task, signal)?);
+    }
 
-    // Nothing is ever written to it: it ends when the other end is dropped.
-    let _ = net::adopt_pair(stop).read(&mut [0]).await;
-    accepting.cancel().await;
+    let obey = |order| match order {
+        Order::Live(live) => shard.go_on_with(live),
+        Order::Drain => shard.drain(),
+    };
+    orders.follow(obey).await;
+    for task in accepting {
+        task.cancel().await;
+    }
     say_goodbye(&shard).await;
     // An executor that ends does not drop the tasks that wait, nor the sockets that they hold.
     for task in tasks {
@@ -137,14 +166,20 @@ fn deliver(shard: &Rc<Shard>, signal: TaskQueueHandle, from: ShardId, mail: Mail
     match mail {
         Mail::Question(number, question) => shard.answer(from, number, question),
         Mail::Answer(number, answer) => shard.answered(number, answer),
-        Mail::Release(room) => shard.release(room),
-        Mail::Load(peers) => shard.load(from, peers),
-        Mail::HandOver(hand_over) => {
-            match glommio::spawn_local_into(take_over(Rc::clone(shard), *hand_over), signal) {
-                Ok(task) => drop(task.detach()),
-                Err(_) => debug_assert!(false, "the signal queue is never removed"),
-            }
+        Mail::Release(place) => shard.release(place),
+        Mail::Load(load) => shard.note_load(from, load),
+        Mail::Media(detached) => {
+            spawn(ice_tcp::take_over(Rc::clone(shard), *detached), signal);
         }
+        Mail::HandOver(hand_over) => spawn(take_over(Rc::clone(shard), *hand_over), signal),
+    }
+}
+
+/// Runs a connection's task.
+fn spawn(task: impl Future<Output = ()> + 'static, queue: TaskQueueHandle) {
+    match glommio::spawn_local_into(task, queue) {
+        Ok(task) => drop(task.detach()),
+        Err(_) => debug_assert!(false, "the queues are never removed"),
     }
 }
 
@@ -160,17 +195,19 @@ async fn shake_hands(shard: Rc<Shard>) {
 
 /// Keeps the shard awake, and tells the others how busy it is whenever that has changed.
 async fn beat(shard: Rc<Shard>) {
-    let (mut published, mut busy, mut beats) = (0, BusyMeter::start(), 0);
+    let (mut published, mut busy, mut beats) = (Load::default(), BusyMeter::start(), 0);
     loop {
         sleep(HEARTBEAT).await;
+        shard.common.pulse.beat(shard.id);
+        shard.report_idle();
         beats += 1;
         if beats % BUSY_BEATS == 0 {
             shard.measure_busy_share(&mut busy);
         }
-        let peers = shard.peers();
-        if peers != published {
-            published = peers;
-            shard.publish_load(peers);
+        let load = shard.load();
+        if load != published {
+            published = load;
+            shard.publish_load(load);
         }
     }
 }
@@ -181,7 +218,10 @@ async fn say_goodbye(shard: &Shard) {
         shard.stopping.close();
         // Closing the gate first keeps new ones out; it resolves when the last has passed.
         let closed = shard.gate.close();
-        shard.with(|_, _, out| out.close_all(Close::GOING_AWAY));
+        shard.with(|router, _, out| {
+            router.announce_end(Close::GOING_AWAY.reason, out);
+            out.close_all(Close::GOING_AWAY);
+        });
         let _ = closed.await;
     };
     gone.or(async { sleep(GOODBYE_MAX).await }).await;

@@ -1,23 +1,28 @@
-//! The server as a whole: sockets bound, shards started, told to stop, waited for.
+//! The server as a whole: sockets bound, shards started, told to stop.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
+use super::attend::{ENDED, Stamps, stamped};
+use super::clock::{Clock, unix_time};
 use super::host;
+use super::live::Live;
 use super::mailbox::mesh;
-use super::run::{self, Parts};
+use super::orders::{Commander, orders};
+use super::pulse::Pulse;
+use super::run::{self, Parts, TcpMedia};
 use super::state::Common;
-use crate::config::{Config, MediaAddress};
+use crate::config::{Config, MediaAddress, MediaTcp};
 use crate::net::{MediaSocket, SocketOptions, raise_descriptor_limit};
 use crate::sfu::{Candidate, Identity};
 use crate::types::{IoKind, SocketId};
@@ -29,29 +34,43 @@ const MEDIA_BUFFERS: SocketOptions =
 /// Connections that wait to be accepted, per shard.
 const BACKLOG: i32 = 1024;
 
-/// A signal that comes again so soon is the same one: `timeout`, and whoever else signals a process
-/// and then its group, sends it twice.
-const SAME_SIGNAL: Duration = Duration::from_millis(100);
-
 /// A server that runs.
 #[derive(Debug)]
 pub struct Running {
     http: SocketAddr,
+    /// Files that are looked at now and then, and what they were like.
+    pub(super) files: Stamps,
+    secure: bool,
     media: Vec<Vec<SocketAddr>>,
     notes: Vec<String>,
-    shards: Vec<JoinHandle<io::Result<()>>>,
-    /// Dropped to stop the shard of that index.
-    stop: Vec<UnixStream>,
-    /// A byte comes when a shard has ended, or a signal.
-    events: UnixStream,
+    pub(super) shards: Vec<JoinHandle<io::Result<()>>>,
+    /// Tell the shard of that index what to do; dropped to stop it.
+    pub(super) commanders: Vec<Commander>,
+    /// A byte comes when there is something to attend to: `attend` says which.
+    pub(super) events: UnixStream,
     event: UnixStream,
-    /// From when it is true, a signal ends the process at once.
-    stopping: Arc<AtomicBool>,
+    pub(super) signals: Signals,
+    /// Which shards move.
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) clock: Clock,
+    /// How long a drain may take.
+    pub(super) drain_time: Duration,
+}
+
+/// Which signals have come, since somebody last looked.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    /// SIGHUP: the configuration shall be read again.
+    pub(super) reload: Arc<AtomicBool>,
+    /// SIGINT or SIGTERM, its number; or 0.
+    pub(super) stop: Arc<AtomicUsize>,
+    /// From when it is true, such a one ends the process at once.
+    pub(super) stopping: Arc<AtomicBool>,
 }
 
 /// Starts a server. Errors say what to do about them, as far as that is known. The process may
 /// have as many descriptors afterwards as it is allowed to ask for.
-pub fn serve(config: &Config) -> io::Result<Running> {
+pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
     host::check()?;
     if config.io == IoKind::Ring {
         host::check_media_ring()?;
@@ -61,44 +80,60 @@ pub fn serve(config: &Config) -> io::Result<Running> {
     // What may not be asked is not known, and then nothing is said about it.
     let descriptors = raise_descriptor_limit().unwrap_or(u64::MAX);
     host::check_descriptors(descriptors, shards, config.media_addresses.len())?;
-    let listeners = listen(config.http, shards)?;
+    let listeners = listen(config.http, shards, "http")?;
     let http = listeners[0].local_addr()?;
     let ports = config.media_ports(shards).map_err(io::Error::other)?;
     let (events, event) = UnixStream::pair()?;
     let mut running = Running {
         http,
+        files: stamped(live.files()),
+        secure: live.tls.is_some(),
         media: Vec::new(),
         notes: Vec::new(),
         shards: Vec::new(),
-        stop: Vec::new(),
+        commanders: Vec::new(),
         events,
         event,
-        stopping: Arc::default(),
+        signals: Signals::default(),
+        pulse: Arc::new(Pulse::new(shards)),
+        clock: Clock::start(),
+        drain_time: live.drain_time,
     };
+    let live = Arc::new(live);
     let common = Common {
         shards,
         directory_seed: u64::from_ne_bytes(random()?),
-        ping_interval: config.ping_interval,
         io: config.io,
         even_trains: config.even_trains,
+        tcp_media: config.media_tcp != MediaTcp::Off,
+        pulse: Arc::clone(&running.pulse),
+        event: Arc::new(running.event.try_clone()?),
+        started: unix_time(),
+        descriptors,
     };
     let identity = Identity::generate().map_err(io::Error::other)?;
     let mut parts = Vec::with_capacity(shards);
     for ((ends, listener), port) in mesh(shards).into_iter().zip(listeners).zip(ports) {
         let media = bind_media(&config.media_addresses, port, &mut running.notes)?;
-        let (stop, stopped) = UnixStream::pair()?;
+        let (commander, orders) = orders()?;
         running.media.push(media.sockets.iter().map(MediaSocket::local_addr).collect());
-        running.stop.push(stop);
+        running.commanders.push(commander);
         parts.push(Parts {
-            common,
+            common: common.clone(),
             ends,
             listener,
+            tcp: TcpMedia::default(),
             sockets: media.sockets,
             candidates: media.candidates,
             identity: identity.clone(),
             seed: random()?,
-            stop: stopped,
+            live: Arc::clone(&live),
+            orders,
         });
+    }
+    let tcp = listen_for_media(config, &running.media[0], http, shards)?;
+    for (parts, tcp) in parts.iter_mut().zip(tcp) {
+        parts.tcp = tcp;
     }
     let buffers = parts.iter().flat_map(|parts| &parts.sockets);
     let granted = buffers.map(MediaSocket::receive_buffer).min().unwrap_or(usize::MAX);
@@ -111,6 +146,12 @@ pub fn serve(config: &Config) -> io::Result<Running> {
              media, and Firefox not even there (see --media-address)"
                 .to_owned(),
         );
+    }
+    if !running.secure && !http.ip().is_loopback() {
+        running.notes.push(format!(
+            "{http} speaks plain HTTP, which is for reverse proxies: browsers give camera and \
+             microphone to HTTPS only (see --certificate)"
+        ));
     }
     running.notes.dedup();
     running.start(parts, &cores)?;
@@ -161,24 +202,21 @@ impl Running {
         Ok(())
     }
 
-    /// From now on SIGINT and SIGTERM do not end the process, but [`Running::wait`].
+    /// From now on SIGINT, SIGTERM and SIGHUP do not end the process, but are for
+    /// [`Running::wait`].
     pub fn catch_signals(&self) -> io::Result<()> {
+        let Signals { reload, stop, stopping } = &self.signals;
         for signal in [SIGINT, SIGTERM] {
-            let stopping = Arc::clone(&self.stopping);
+            let stopping = Arc::clone(stopping);
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stopping)?;
+            signal_hook::flag::register_usize(signal, Arc::clone(stop), signal as usize)?;
+        }
+        signal_hook::flag::register(SIGHUP, Arc::clone(reload))?;
+        // After the flags: whoever reads the byte looks at them.
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::low_level::pipe::register(signal, self.event.try_clone()?)?;
         }
         Ok(())
-    }
-
-    /// Waits for a signal, if they are caught, or for the end of a shard, and stops. A further
-    /// signal while it stops ends the process at once.
-    pub fn wait(mut self) -> io::Result<()> {
-        self.events.read_exact(&mut [0])?;
-        self.stop.clear();
-        thread::sleep(SAME_SIGNAL);
-        self.stopping.store(true, Ordering::Relaxed);
-        self.stop_shards()
     }
 
     /// Closes every connection (1001), ends the shards and waits for them, less than 5 s. An error
@@ -188,7 +226,7 @@ impl Running {
     }
 
     fn stop_shards(&mut self) -> io::Result<()> {
-        self.stop.clear();
+        self.commanders.clear();
         let mut result = Ok(());
         for thread in self.shards.drain(..) {
             let ended = match thread.join() {
@@ -215,7 +253,7 @@ struct Ended(UnixStream);
 impl Drop for Ended {
     fn drop(&mut self) {
         // Nobody reads any more: then nobody needs to be told.
-        let _ = self.0.write_all(&[0]);
+        let _ = self.0.write_all(&[ENDED]);
     }
 }
 
@@ -231,15 +269,21 @@ fn shard_thread(
 }
 
 /// One listening socket per shard on the same port, among which the kernel spreads connections.
-fn listen(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
+fn listen(address: SocketAddr, shards: usize, setting: &str) -> io::Result<Vec<TcpListener>> {
     let explain = |error: io::Error| {
         let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "; another program has this port, choose one with --http",
-            io::ErrorKind::AddrNotAvailable => "; no interface of this host has this address",
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
-            _ => "",
+            io::ErrorKind::AddrInUse => {
+                format!("; another program has this port, choose one with --{setting}")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "; no interface of this host has this address".into()
+            }
+            io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 need CAP_NET_BIND_SERVICE".into()
+            }
+            _ => String::new(),
         };
-        io::Error::new(error.kind(), format!("cannot serve HTTP on {address}: {error}{hint}"))
+        io::Error::new(error.kind(), format!("cannot listen on TCP {address}: {error}{hint}"))
     };
     // Sockets that share a port share it with any process of this user, another corinth included.
     // One that does not share finds out whether the port is free, and which, if any will do.
@@ -252,6 +296,44 @@ fn listen(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
         Ok(socket.into())
     });
     shared.collect::<io::Result<_>>().map_err(explain)
+}
+
+/// Where each shard gets media over TCP. `bound` is where media is served.
+fn listen_for_media(
+    config: &Config,
+    bound: &[SocketAddr],
+    http: SocketAddr,
+    shards: usize,
+) -> io::Result<Vec<TcpMedia>> {
+    let mut all: Vec<_> = (0..shards).map(|_| TcpMedia::default()).collect();
+    let served = config.media_addresses.iter();
+    let served = served.filter(|a| bound.iter().any(|bound| bound.ip() == a.local));
+    let mut candidates = Vec::new();
+    match config.media_tcp {
+        MediaTcp::Auto | MediaTcp::Off => {}
+        MediaTcp::Http => {
+            let reaches = |ip: IpAddr| {
+                // The wildcard of IPv6 takes both.
+                let any = http.ip().is_unspecified() && (http.is_ipv6() || ip.is_ipv4());
+                any || http.ip() == ip
+            };
+            candidates.extend(served.filter(|a| reaches(a.local)).map(|a| (a.public, http.port())));
+            if candidates.is_empty() && !http.ip().is_unspecified() {
+                candidates.push((http.ip(), http.port()));
+            }
+        }
+        MediaTcp::Port(port) => {
+            for address in served {
+                let listeners = listen((address.local, port).into(), shards, "media-tcp")?;
+                candidates.push((address.public, listeners[0].local_addr()?.port()));
+                all.iter_mut().zip(listeners).for_each(|(one, it)| one.listeners.push(it));
+            }
+        }
+    }
+    for one in &mut all {
+        one.candidates = candidates.iter().copied().map(SocketAddr::from).collect();
+    }
+    Ok(all)
 }
 
 fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
@@ -323,6 +405,7 @@ impl fmt::Display for Running {
                 IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
-        writeln!(f, "corinth: open http://{open}")
+        let scheme = if self.secure { "https" } else { "http" };
+        writeln!(f, "corinth: open {scheme}://{open}")
     }
 }

@@ -10,12 +10,11 @@ use std::time::Duration;
 use futures_lite::AsyncWriteExt;
 use futures_lite::future::{FutureExt, poll_fn};
 use futures_lite::io::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
 use glommio::timer::{Timer, sleep};
 
 use super::codec::{Codec, Frame};
 use super::{Close, Outgoing};
-use crate::net::linger;
+use crate::net::Stream;
 use crate::types::limit::SIGNAL_QUEUE_MAX;
 
 /// How long a client may take to read what leads up to its Close frame.
@@ -27,7 +26,7 @@ const READ_MAX: usize = 16 * 1024;
 /// One open WebSocket.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     codec: Codec,
     outgoing: Rc<Outgoing>,
     ping: Timer,
@@ -50,7 +49,7 @@ pub enum End {
 impl Connection {
     /// A connection whose upgrade has been answered. `read_ahead`: what came after the request.
     pub fn new(
-        stream: TcpStream,
+        stream: Stream,
         read_ahead: &[u8],
         outgoing: Rc<Outgoing>,
         ping_interval: Duration,
@@ -138,7 +137,10 @@ impl Connection {
             }
         }
         self.outgoing.set_unsent(self.codec.output().len());
-        Ok(())
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
+        }
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
@@ -163,13 +165,15 @@ impl Connection {
             self.codec.close(close);
         }
         let Self { mut stream, codec, .. } = self;
-        let written = async { stream.write_all(codec.output()).await.is_ok() };
+        let written = async {
+            stream.write_all(codec.output()).await.is_ok() && stream.flush().await.is_ok()
+        };
         let in_time = async {
             sleep(FLUSH_MAX).await;
             false
         };
         if written.or(in_time).await {
-            linger(stream).await;
+            stream.linger().await;
         }
     }
 }

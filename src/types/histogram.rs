@@ -17,11 +17,13 @@ const BUCKETS: usize = (LINEAR + DOUBLINGS * PER_DOUBLING) as usize;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
     counts: [u64; BUCKETS],
+    /// Microseconds of all that was recorded.
+    sum: u64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: [0; BUCKETS] }
+        Self { counts: [0; BUCKETS], sum: 0 }
     }
 }
 
@@ -30,11 +32,23 @@ impl Histogram {
     pub fn record(&mut self, time: Duration, count: u64) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.counts[bucket(micros)] += count;
+        self.sum = self.sum.saturating_add(micros.saturating_mul(count));
     }
 
     /// How many were recorded.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// All the times together.
+    pub fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum)
+    }
+
+    /// How many took less than 2 to the `power` microseconds.
+    pub fn count_below_power(&self, power: u32) -> u64 {
+        let buckets = (0..).take_while(|bucket| upper_bound(*bucket) < 1 << power);
+        self.counts.iter().zip(buckets).map(|(count, _)| count).sum()
     }
 
     /// The time that `share` (0 to 1) of all did not exceed; zero if there are none.
@@ -95,6 +109,18 @@ mod tests {
         assert_eq!(histogram.quantile(0.98), micros(3));
         assert!((1000..1125).contains(&histogram.quantile(0.99).as_micros()));
         assert!((70_000..78_750).contains(&histogram.quantile(1.0).as_micros()));
+    }
+
+    #[test]
+    fn powers_of_two_part_what_was_recorded() {
+        let mut histogram = Histogram::default();
+        for (time, count) in [(0, 1), (15, 2), (16, 4), (1023, 8), (1024, 16), (100_000_000, 32)] {
+            histogram.record(micros(time), count);
+        }
+        let below = [4, 5, 10, 11, 24, 63].map(|power| histogram.count_below_power(power));
+        assert_eq!(below, [3, 7, 15, 31, 31, 63]);
+        let sum = 2 * 15 + 4 * 16 + 8 * 1023 + 16 * 1024 + 32 * 100_000_000;
+        assert_eq!(histogram.sum(), micros(sum));
     }
 
     proptest! {

@@ -5,7 +5,10 @@ pub mod drop;
 mod histogram;
 pub mod id;
 pub mod limit;
+pub mod load;
 pub mod path;
+pub mod refusal;
+pub mod rights;
 pub mod rtp;
 pub mod stats;
 pub mod time;
@@ -17,7 +20,11 @@ pub use id::{
     PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, SenderKey, ShardId, TransportId,
     TransportKey,
 };
-pub use path::{IoKind, Path, SocketId};
+pub use limit::Limits;
+pub use load::{Load, Pressure};
+pub use path::{ConnectionId, IoKind, Path, SocketId};
+pub use refusal::Refusal;
+pub use rights::Rights;
 pub use rtp::{Mid, Pt, Rid, SeqNo, Ssrc};
 pub use stats::ShardStats;
 pub use time::{Deadline, Reason, Timestamp};

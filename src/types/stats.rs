@@ -1,9 +1,10 @@
 //! What one shard counts: plain integers, no atomics; published by copying.
 
-use super::Reason;
 use super::drop::{DROP_REASONS, DropReason};
 use super::histogram::Histogram;
 use super::limit::TRAIN_MAX;
+use super::refusal::REFUSALS;
+use super::{Pressure, Reason, Refusal};
 
 /// Sizes of batches are counted by powers of two: 1, 2–3, 4–7, …, 32–63, 64.
 pub const BATCH_CLASSES: usize = 7;
@@ -45,6 +46,8 @@ pub struct ShardStats {
     pub timer_wakeups: [u64; Reason::ALL.len()],
     /// Which share of the last second the shard's thread was running, in thousandths.
     pub busy_permille: u64,
+    /// What is to be done about that. The signal for whoever can make the shard's work less.
+    pub pressure: Pressure,
     /// Key frame requests sent to sources.
     pub key_frame_requests: u64,
     /// DTLS datagrams that were taken into account, steps of handshakes nearly all.
@@ -60,6 +63,7 @@ pub struct ShardStats {
     /// Rooms, of any shard, that this shard's part of the directory has an entry for now.
     pub directory_rooms: u64,
     drops: [u64; DROP_REASONS],
+    refusals: [u64; REFUSALS],
 }
 
 impl Default for ShardStats {
@@ -81,6 +85,7 @@ impl Default for ShardStats {
             media_wakeups: 0,
             timer_wakeups: [0; Reason::ALL.len()],
             busy_permille: 0,
+            pressure: Pressure::None,
             key_frame_requests: 0,
             handshake_steps: 0,
             dtls_connected: 0,
@@ -89,6 +94,7 @@ impl Default for ShardStats {
             transports: 0,
             directory_rooms: 0,
             drops: [0; DROP_REASONS],
+            refusals: [0; REFUSALS],
         }
     }
 }
@@ -119,6 +125,16 @@ impl ShardStats {
     /// How often `reason` occurred.
     pub fn drops(&self, reason: DropReason) -> u64 {
         self.drops[reason as usize]
+    }
+
+    /// Counts one refusal.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refusals[refusal as usize] += 1;
+    }
+
+    /// How often somebody was refused for this.
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.refusals[refusal as usize]
     }
 
     /// All drops together.

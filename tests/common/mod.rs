@@ -2,6 +2,9 @@
 //! ends.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod files;
+pub(crate) mod program;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -9,7 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 use corinth::cli::Args;
 use corinth::config::Config;
-use corinth::shard::{Running, serve};
+use corinth::shard::{Live, Running, serve};
 use serde_json::{Value, json};
 use tungstenite::{ClientRequestBuilder, Error, Message, WebSocket};
 
@@ -26,7 +29,8 @@ pub(crate) fn server(shards: usize, more: &[&str]) -> Running {
     arguments.extend(["--io", &io]);
     arguments.extend(more);
     let args = Args::try_parse_from(arguments).unwrap();
-    serve(&Config::new(&args, &[]).unwrap()).unwrap()
+    let config = Config::new(&args.source.settings, &[]).unwrap();
+    serve(&config, Live::load(&config, None).unwrap()).unwrap()
 }
 
 /// A connection that gives up rather than hang.

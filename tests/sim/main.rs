@@ -28,5 +28,6 @@ mod overload;
 mod random_ops;
 mod reports;
 mod restart;
+mod rights;
 mod streams;
 mod turns;

@@ -4,6 +4,7 @@
 mod announce;
 mod call;
 mod counters;
+mod drain;
 mod dtls;
 mod forward;
 mod hostile;

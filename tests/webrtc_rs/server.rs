@@ -82,15 +82,27 @@ impl Server {
         self.shards().await?.iter().map(of).sum()
     }
 
+    /// The status of what is answered.
+    pub(crate) async fn status(&self, method: &str, path: &str) -> anyhow::Result<u16> {
+        let response = self.ask(method, path).await?;
+        let status = response.split(' ').nth(1).context("no status")?;
+        Ok(status.parse()?)
+    }
+
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let response = self.ask("GET", path).await?;
+        let (_, body) = response.split_once("\r\n\r\n").context("no body")?;
+        Ok(serde_json::from_str(body)?)
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> anyhow::Result<String> {
         let authority = self.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(authority).await?;
         let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+            format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut response = String::new();
         stream.read_to_string(&mut response).await?;
-        let (_, body) = response.split_once("\r\n\r\n").context("no body")?;
-        Ok(serde_json::from_str(body)?)
+        Ok(response)
     }
 }

@@ -390,9 +390,9 @@ fn join_without_data_and_with_everything() {
     let nothing = Join { app_data: None, rtp_capabilities: None, notify: vec![] };
     assert_eq!(Request::parse("join", None), Ok(Request::Join(nothing)));
     let mut data = good("join");
-    data["notify"] = json!(["audioLevels", "transportState", "x", "transportState"]);
+    data["notify"] = json!(["audioLevels", "transportState", "x", "roomClosed", "transportState"]);
     let Ok(Request::Join(join)) = request("join", &data) else { panic!("{data}") };
-    assert_eq!(join.notify, [Notify::TransportState]);
+    assert_eq!(join.notify, [Notify::TransportState, Notify::RoomClosed]);
     assert!(join.rtp_capabilities.is_some());
 }
 

@@ -7,51 +7,66 @@ mod senders;
 use std::collections::BTreeMap;
 
 use super::Outbox;
-use super::outbox::CloseReason;
-use super::peer::{Peer, Verdict};
+use super::outbox::{CloseReason, Newcomer};
+use super::peer::{Budget, Peer, Verdict};
 use super::room::Room;
 use super::router::Router;
 use crate::protocol::{
     AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Notification, Notify, PeerEntry,
     Request, SenderEntry, envelope, notification,
 };
-use crate::types::limit::PEERS_PER_ROOM_MAX;
 use crate::types::{
-    DropReason, PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, Timestamp, TransportId,
-    TransportKey,
+    DropReason, PeerKey, ReceiverId, ReceiverKey, Refusal, RoomKey, SenderId, Timestamp,
+    TransportId, TransportKey,
 };
 
 /// What a handler returns: the `data` of the response, serialized into the whole frame.
 type Response = Result<String, Error>;
 
 impl Router {
-    /// A WebSocket was opened for `peer` in `room` (both valid names). Replaces an older connection
-    /// of the same name at once. `None`: the room is full (HTTP 429).
+    /// A WebSocket was opened (with valid names). Replaces an older connection of the same name at
+    /// once.
     pub fn handle_open(
         &mut self,
         now: Timestamp,
-        room: &str,
-        peer: &str,
+        newcomer: &Newcomer<'_>,
         out: &mut impl Outbox,
-    ) -> Option<PeerKey> {
+    ) -> Result<PeerKey, Refusal> {
+        let Newcomer { room, peer, rights } = *newcomer;
         let room_key = match self.room_names.get(room) {
             Some(key) => *key,
             None => self.add_room(room),
         };
         let peers = &self.rooms[room_key].peers;
         let older = peers.iter().copied().find(|key| *self.peers[*key].name == *peer);
-        if older.is_none() && peers.len() >= PEERS_PER_ROOM_MAX {
-            return None;
+        if older.is_none() && peers.len() >= self.config.limits.peers_per_room {
+            self.stats.refuse(Refusal::Peers);
+            return Err(Refusal::Peers);
         }
+        let budget = Budget::new(now, self.config.limits.requests_per_second);
         // The new connection is in the room before the old one leaves it, so that the room stays.
-        let key = self.peers.insert(Peer::new(room_key, peer, now, self.hasher.clone()));
+        let key = self.peers.insert(Peer::new(room_key, peer, rights, budget, self.hasher.clone()));
         self.rooms[room_key].peers.push(key);
         self.stats.peers += 1;
         if let Some(older) = older {
             out.close(older, CloseReason::Replaced);
             self.remove_peer(older, None, out);
         }
-        Some(key)
+        Ok(key)
+    }
+
+    /// Whether a connection under this name is there, which a further one would replace.
+    pub fn has_peer(&self, room: &str, peer: &str) -> bool {
+        let room = self.room_names.get(room).map(|room| &self.rooms[*room]);
+        room.is_some_and(|room| room.peers.iter().any(|key| *self.peers[*key].name == *peer))
+    }
+
+    /// Tells who asked for it that all rooms end now. The driver closes the connections.
+    pub fn announce_end(&self, reason: &str, out: &mut impl Outbox) {
+        for (key, peer) in self.peers.iter().filter(|(_, peer)| peer.wants_room_closed) {
+            debug_assert!(peer.joined, "it asked with join");
+            out.text(key, notification::room_closed(reason));
+        }
     }
 
     fn add_room(&mut self, name: &str) -> RoomKey {
@@ -64,7 +79,7 @@ impl Router {
     /// A text frame came from a client. Unknown peers are ignored.
     pub fn handle_text(&mut self, now: Timestamp, key: PeerKey, text: &str, out: &mut impl Outbox) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let verdict = peer.budget.take(now);
+        let verdict = peer.budget.take(now, self.config.limits.requests_per_second);
         if verdict == Verdict::Flood {
             return self.close_peer(key, CloseReason::Flood, None, out);
         }
@@ -76,19 +91,21 @@ impl Router {
             // The server asks nothing, so nothing is answered.
             Ok(Incoming::Response) => self.stats.drop(DropReason::SignalIgnored),
             Ok(Incoming::Request { id, .. }) if verdict == Verdict::Refused => {
-                let error = Error::too_many("requests a second");
+                let error = self.too_many(Refusal::Requests, "requests a second");
                 out.text(key, envelope::error(id, &error));
             }
             Ok(Incoming::Request { id, method, data }) => {
                 let response = self
                     .check_joined(key, &method)
                     .and_then(|()| Request::parse(&method, data))
+                    .and_then(|request| self.check_app_data(request.app_data()).map(|()| request))
                     .and_then(|request| self.handle_request(now, key, id, request, out));
                 out.text(key, response.unwrap_or_else(|error| envelope::error(id, &error)));
             }
             Ok(Incoming::Notification { method, data }) => {
                 let done = verdict == Verdict::Allowed
                     && Notification::parse(&method, data)
+                        .and_then(|it| self.check_app_data(it.app_data()).map(|()| it))
                         .and_then(|it| self.handle_notification(now, key, it, out))
                         .is_ok();
                 if !done {
@@ -121,6 +138,20 @@ impl Router {
             (false, false) => Err(Error::forbidden("not joined")),
             _ => Ok(()),
         }
+    }
+
+    fn check_app_data(&mut self, app_data: Option<&AppData>) -> Result<(), Error> {
+        let (most, bytes) = (self.config.limits.app_data, app_data.map_or(0, |data| data.len()));
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(self.too_many(Refusal::AppData, &format!("appData: {bytes} bytes, at most {most}")))
+    }
+
+    /// A limit is reached, which is counted.
+    fn too_many(&mut self, refusal: Refusal, what: &str) -> Error {
+        self.stats.refuse(refusal);
+        Error::too_many(what)
     }
 
     fn handle_request(
@@ -190,6 +221,7 @@ impl Router {
         peer.app_data = join.app_data;
         peer.capabilities = join.rtp_capabilities;
         peer.wants_transport_state = join.notify.contains(&Notify::TransportState);
+        peer.wants_room_closed = join.notify.contains(&Notify::RoomClosed);
         let room = peer.room;
         let announcement = notification::new_peer(&peer.name, peer.app_data.as_ref());
         let mut receivers = Vec::new();
@@ -232,12 +264,12 @@ impl Router {
         }
     }
 
-    /// Gives a peer a Sender of this Receiver, unless it cannot decode it.
+    /// Gives a peer a Sender of this Receiver, unless it cannot decode it or may not receive.
     fn announce(&mut self, key: PeerKey, receiver: ReceiverKey) -> Option<SenderId> {
         let source = &self.receivers.get(receiver)?.source;
         let peer = self.peers.get_mut(key)?;
         let decodes = peer.capabilities.as_ref().is_none_or(|known| known.can_decode(source));
-        decodes.then(|| peer.subscriptions.announce(receiver))
+        (decodes && peer.rights.receive).then(|| peer.subscriptions.announce(receiver))
     }
 
     /// Says something to every joined peer of a room but one.

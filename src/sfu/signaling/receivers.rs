@@ -1,7 +1,9 @@
 //! What clients send, as they say it: transports, and Receivers on them.
 
+use std::net::SocketAddr;
+
 use super::Response;
-use crate::protocol::transport::{IceCandidateType, IceProtocol};
+use crate::protocol::transport::{IceCandidateType, IceProtocol, IceTcpType};
 use crate::protocol::{
     Announcement, CreateReceiver, CreateTransport, Direction, DtlsParameters, DtlsRole, Error,
     IceCandidate, IceParameters, ReceiverCommand, SourceParameters, TransportCreated,
@@ -13,8 +15,7 @@ use crate::sfu::receiver::{Origin, Receiver};
 use crate::sfu::router::Router;
 use crate::transport::Transport;
 use crate::transport::ice::Credentials;
-use crate::types::limit::{RECEIVERS_PER_PEER_MAX, TRANSPORTS_PER_PEER_MAX};
-use crate::types::{Kind, PeerKey, ReceiverKey, RoomKey, Ssrc, Timestamp, TransportId};
+use crate::types::{Kind, PeerKey, ReceiverKey, Refusal, RoomKey, Ssrc, Timestamp, TransportId};
 
 impl Router {
     pub(super) fn create_transport(
@@ -28,8 +29,8 @@ impl Router {
         if peer.transports.contains_key(&request.id) {
             return Err(Error::conflict(format!("transport id in use: {}", request.id)));
         }
-        if peer.transports.len() >= TRANSPORTS_PER_PEER_MAX {
-            return Err(Error::too_many("transports a peer"));
+        if peer.transports.len() >= self.config.limits.transports_per_peer {
+            return Err(self.too_many(Refusal::Transports, "transports a peer"));
         }
         let credentials = Credentials::generate(self.config.shard, &mut self.secrets);
         let (identity, epoch) = (&self.config.identity, self.config.epoch);
@@ -46,7 +47,7 @@ impl Router {
         if let Some(parameters) = request.dtls_parameters {
             transport.set_remote(now, parameters);
         }
-        let candidates = if request.udp { self.ice_candidates() } else { Vec::new() };
+        let candidates = self.ice_candidates(request.udp, request.tcp);
         let response = TransportCreated {
             ice_parameters: ice_parameters(&credentials),
             ice_candidates: candidates,
@@ -80,22 +81,32 @@ impl Router {
         Ok(envelope::success(id, &response))
     }
 
-    /// RFC 8445 §5.1.2.1: type preference 126 (host), local preference by order, component 1.
-    fn ice_candidates(&self) -> Vec<IceCandidate> {
-        let candidates = (0u32..).zip(&self.config.candidates);
-        let candidate = candidates.map(|(index, candidate)| {
-            let priority = (126 << 24) | ((65_535 - index) << 8) | 255;
+    /// What a client may send to. RFC 8445 §5.1.2.1: UDP has type preference 126 (host), local
+    /// preference by order, component 1. TCP is for where that fails (RFC 6544 §4.2): its type
+    /// preference is 90, its local preference direction 4 (passive) over the order.
+    fn ice_candidates(&self, udp: bool, tcp: bool) -> Vec<IceCandidate> {
+        let candidate = |index: u32, protocol: IceProtocol, address: SocketAddr| {
+            let (name, kind, local, tcp_type) = match protocol {
+                IceProtocol::Udp => ("udp", 126, 65_535 - index, None),
+                IceProtocol::Tcp => {
+                    ("tcp", 90, (4 << 13) + 8191 - index, Some(IceTcpType::Passive))
+                }
+            };
             IceCandidate {
-                foundation: format!("udp{}", index + 1),
-                ip: candidate.address.ip(),
-                port: candidate.address.port(),
-                priority,
-                protocol: IceProtocol::Udp,
+                foundation: format!("{name}{}", index + 1),
+                ip: address.ip(),
+                port: address.port(),
+                priority: (kind << 24) | (local << 8) | 255,
+                protocol,
                 candidate_type: IceCandidateType::Host,
-                tcp_type: None,
+                tcp_type,
             }
-        });
-        candidate.collect()
+        };
+        let of_udp = (0..).zip(self.config.candidates.iter().filter(|_| udp));
+        let of_tcp = (0..).zip(self.config.tcp_candidates.iter().filter(|_| tcp));
+        let of_udp = of_udp.map(|(i, it)| candidate(i, IceProtocol::Udp, it.address));
+        let of_tcp = of_tcp.map(|(i, address)| candidate(i, IceProtocol::Tcp, *address));
+        of_udp.chain(of_tcp).collect()
     }
 
     pub(super) fn create_receiver(
@@ -105,12 +116,20 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Result<(), Error> {
         let peer = &self.peers[key];
+        let (may_send, what) = match request.source.kind {
+            Kind::Audio => (peer.rights.audio, "audio"),
+            Kind::Video => (peer.rights.video, "video"),
+        };
+        if !may_send {
+            self.stats.refuse(Refusal::Rights);
+            return Err(Error::forbidden(format!("the token does not allow to send {what}")));
+        }
         let transport = self.transport_of(key, request.transport_id)?;
         if peer.receivers.contains_key(&request.id) {
             return Err(Error::conflict(format!("Receiver id in use: {}", request.id)));
         }
-        if peer.receivers.len() >= RECEIVERS_PER_PEER_MAX {
-            return Err(Error::too_many("Receivers a peer"));
+        if peer.receivers.len() >= self.config.limits.receivers_per_peer {
+            return Err(self.too_many(Refusal::Receivers, "Receivers a peer"));
         }
         let association = &self.transports[transport];
         if association.direction == Some(Direction::Recv) {

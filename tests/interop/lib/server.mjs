@@ -6,9 +6,9 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { within } from './expect.mjs';
 
-const BINARY = process.env.CORINTH_BIN
+export const BINARY = process.env.CORINTH_BIN
   ?? fileURLToPath(new URL('../../../target/debug/corinth', import.meta.url));
-const OPEN_LINE = /^corinth: open (http:\/\/\S+?)\/?\s*$/m;
+const OPEN_LINE = /^corinth: open (https?:\/\/\S+?)\/?\s*$/m;
 const START_MS = 20_000;
 const STOP_MS = 5_000;
 const OUTPUT_KEPT = 64 * 1024;
@@ -25,7 +25,9 @@ export class Server {
   static async start(...more) {
     if (!existsSync(BINARY)) throw new Error(`no server at ${BINARY}: cargo build, or CORINTH_BIN`);
     const http = more.includes('--http') ? [] : ['--http', '127.0.0.1:0'];
-    const args = [...http, '--media-port', '0', '--shards', '2', ...more];
+    // A test that is over does not wait for its rooms.
+    const ends = ['--drain-time', '0'];
+    const args = [...http, '--media-port', '0', '--shards', '2', ...ends, ...more];
     const server = new Server(spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
     try {
       server.url = await within('line "corinth: open …"', server.#opened(), START_MS);

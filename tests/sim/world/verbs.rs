@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use corinth::types::{DropReason, Kind};
+use corinth::sfu::Newcomer;
+use corinth::types::{DropReason, Kind, Rights};
 use serde_json::{Value, json};
 
 use super::{Who, World};
@@ -14,7 +15,13 @@ use crate::source::Source;
 impl World {
     /// A WebSocket opens.
     pub(crate) fn connect(&mut self, room: &str, name: &str) -> Who {
-        let key = self.router.handle_open(self.now, room, name, &mut self.out);
+        self.connect_with(room, name, Rights::PARTICIPANT)
+    }
+
+    /// The same by somebody with other rights than usual.
+    pub(crate) fn connect_with(&mut self, room: &str, name: &str, rights: Rights) -> Who {
+        let newcomer = Newcomer { room, peer: name, rights };
+        let key = self.router.handle_open(self.now, &newcomer, &mut self.out);
         let key = key.expect("there is room for another peer");
         self.clients.push(Client::new(room, name, key));
         self.absorb();

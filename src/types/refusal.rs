@@ -1,0 +1,59 @@
+//! Why somebody was refused. Every refusal that a limit or a missing permission causes is counted
+//! under one of these.
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident => $label:literal,)*) => {
+        /// Why a connection or a request was refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Refusal {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Refusal {
+            /// All of them, in the order of their discriminants.
+            pub const ALL: &'static [Refusal] = &[$(Refusal::$name,)*];
+
+            /// Stable name for logs and statistics.
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Refusal::$name => $label,)*
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// No token where one is needed, or one that is no good (401).
+    Token => "token",
+    /// A good token that does not allow it (403).
+    Rights => "rights",
+    /// A page of an origin that is not listed (403).
+    Origin => "origin",
+    /// The room is full (429).
+    Peers => "peers",
+    /// As many rooms as may be (503).
+    Rooms => "rooms",
+    /// As many connections from one address as may be (429).
+    Connections => "connections",
+    /// As many connections that are no WebSockets as a shard takes (503).
+    Visitors => "visitors",
+    /// A request for one more transport than a peer may have (429).
+    Transports => "transports",
+    /// A request for one more Receiver than a peer may have (429).
+    Receivers => "receivers",
+    /// A request too soon (429).
+    Requests => "requests",
+    /// An `appData` that is too long (429).
+    AppData => "app_data",
+    /// Every shard is full, or the one that has the room is (503).
+    Full => "full",
+    /// The server is about to stop and takes no new rooms (503).
+    Draining => "draining",
+    /// A shard did not answer, or had no room for the question (503).
+    Unanswered => "unanswered",
+}
+
+/// How many kinds there are.
+pub const REFUSALS: usize = Refusal::ALL.len();

@@ -1,0 +1,184 @@
+//! What whoever runs the server sees of it.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::program::Serving;
+use common::{Client, get, server, status};
+use serde_json::{Value, json};
+
+/// What a page of metrics says of its types: `(name, type)`.
+fn types(page: &str) -> BTreeSet<(String, String)> {
+    let lines = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    lines
+        .map(|line| {
+            let (name, kind) = line.split_once(' ').unwrap();
+            (name.to_owned(), kind.to_owned())
+        })
+        .collect()
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+#[test]
+fn prometheus_reads_the_metrics() {
+    let server = server(2, &[]);
+    let mut client = Client::connect(server.http_addr(), "room", "a");
+    client.join();
+    let answer = get(server.http_addr(), "/metrics");
+    assert!(status(&answer) == 200 && answer.contains("text/plain; version=0.0.4"), "{answer}");
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool, of Debian's package prometheus");
+    promtool.stdin.take().unwrap().write_all(body(&answer).as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success() && said.is_empty(), "{said}\n{answer}");
+    server.stop().unwrap();
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let server = server(2, &[]);
+    let page = get(server.http_addr(), "/metrics");
+    let docs = include_str!("../docs/operating/metrics.md");
+    // | `name` | type | unit | what |
+    let rows = docs.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let documented: BTreeSet<_> = rows
+        .filter(|cells| cells.len() == 6 && ["gauge", "counter", "histogram"].contains(&cells[2]))
+        .map(|cells| (cells[1].trim_matches('`').to_owned(), cells[2].to_owned()))
+        .collect();
+    assert_eq!(types(&page), documented);
+    let of = |pattern: &str| page.lines().filter(|line| line.contains(pattern)).count();
+    assert_eq!(of("shard=\"0\""), of("shard=\"1\""));
+    assert!((50..150).contains(&of("shard=\"1\"")), "{page}");
+    let by_reason = |line: &&str| {
+        line.starts_with("corinth_dropped_total{") || line.starts_with("corinth_refused_total{")
+    };
+    for reason in page.lines().filter(by_reason) {
+        let reason = reason.split('"').nth(3).unwrap();
+        assert!(docs.contains(&format!("| `{reason}` |")), "{reason} is not explained");
+    }
+    server.stop().unwrap();
+}
+
+#[test]
+fn metrics_follow_what_happens() {
+    let server = server(1, &[]);
+    let http = server.http_addr();
+    let value = |name: &str| -> f64 {
+        let page = get(http, "/metrics");
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name}: {page}")).parse().unwrap()
+    };
+    assert_eq!(value("corinth_peers{shard=\"0\"}"), 0.0);
+    let mut client = Client::connect(http, "room", "a");
+    client.join();
+    assert_eq!(value("corinth_peers{shard=\"0\"}"), 1.0);
+    assert_eq!(value("corinth_rooms{shard=\"0\"}"), 1.0);
+    client.notify("nonsense", json!({}));
+    client.request("createTransport", json!({"id": 1, "options": {}}));
+    assert_eq!(value("corinth_transports{shard=\"0\"}"), 1.0);
+    assert_eq!(value("corinth_dropped_total{shard=\"0\",reason=\"signal_ignored\"}"), 1.0);
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(&[0xff; 20], server.media_addrs()[0][0]).unwrap();
+    let arrived = (0..common::PATIENCE.as_millis() / 5).any(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        value("corinth_dropped_total{shard=\"0\",reason=\"unknown\"}") == 1.0
+    });
+    assert!(arrived && value("corinth_rx_bytes_total{shard=\"0\"}") == 20.0);
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!(value("process_cpu_seconds_total") > 0.0);
+    assert!(value("process_open_fds") > 10.0 && value("process_max_fds") > 60.0);
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_shard_that_is_stuck_is_seen() {
+    let serving = Serving::start(&["--shards", "2", "--log", "warn"]);
+    // Whichever shard answers: half of the connections go to the one that cannot.
+    let ask = |path: &str| {
+        let mut stream = common::tcp(serving.http);
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes());
+        let mut answer = String::new();
+        let _ = std::io::Read::read_to_string(&mut stream, &mut answer);
+        answer
+    };
+    assert_eq!(status(&get(serving.http, "/healthz")), 200);
+    assert_eq!(status(&get(serving.http, "/readyz")), 200);
+    let frozen = serving.freeze("shard-1");
+    let sick = |path: &str| {
+        let answers = (0..60).map(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            ask(path)
+        });
+        let answer = answers.into_iter().find(|answer| answer.contains(" 503 "));
+        answer.unwrap_or_else(|| panic!("{path}: nobody says that it is stuck"))
+    };
+    assert!(sick("/healthz").contains("shard 1 has not moved for 3 seconds"));
+    assert!(sick("/readyz").contains("shard 1 has not moved"));
+    drop(frozen);
+    let well = (0..60).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        ask("/healthz").contains(" 200 ")
+    });
+    assert!(well);
+}
+
+#[test]
+fn rooms_are_shown_to_who_runs_the_server() {
+    let server = server(2, &[]);
+    let http = server.http_addr();
+    let ask = |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let answer = common::exchange(http, &request);
+        (status(&answer), serde_json::from_str::<Value>(body(&answer)).unwrap_or_default())
+    };
+    assert_eq!(ask("/admin/rooms"), (200, json!({"rooms": []})));
+    // Rooms on both shards, one of them with a name that has to be written otherwise in a path.
+    let mut clients: Vec<_> =
+        (0..8).map(|i| Client::connect(http, &format!("room%20{i}/x"), "a")).collect();
+    clients.iter_mut().for_each(|client| drop(client.join()));
+    clients[3].request("createTransport", json!({"id": 7, "options": {}}));
+    let source = json!({
+        "id": 5, "kind": "audio", "transportId": 7, "paused": true,
+        "rtpParameters": {"muxId": "m", "codecs": [{"name": "opus", "mimeType": "audio/opus",
+            "clockRate": 48000, "payloadType": 100, "channels": 2}],
+            "encodings": [{"ssrc": 1}], "rtcp": {"cname": "c"}},
+    });
+    clients[3].request("createReceiver", source);
+    let (_, list) = ask("/admin/rooms");
+    let rooms = list["rooms"].as_array().unwrap();
+    let shards: BTreeSet<_> = rooms.iter().map(|room| room["shard"].as_u64().unwrap()).collect();
+    assert_eq!((rooms.len(), shards.len()), (8, 2), "{list}");
+    let (code, room) = ask("/admin/rooms/room%203%2Fx");
+    assert_eq!((code, &room["room"]), (200, &json!("room 3/x")), "{room}");
+    assert_eq!(room["peers"], 1);
+    let member = &room["members"][0];
+    assert_eq!(member["peer"], "a");
+    assert_eq!(member["joined"], true);
+    assert_eq!(
+        member["transports"],
+        json!([{"id": 7, "ice": "new", "dtls": "new", "remote": null, "senders": 0}])
+    );
+    assert_eq!(
+        member["receivers"],
+        json!([{"id": 5, "transportId": 7, "kind": "audio", "codec": "opus", "paused": true,
+            "packets": 0, "lost": 0, "jitterMs": 0.0, "senders": 0}])
+    );
+    assert_eq!(ask("/admin/rooms/nobody").0, 404);
+    assert_eq!(ask("/admin/nothing").0, 404);
+    assert_eq!(status(&get(http, "/admin/rooms")), 403, "its Host is no loopback");
+    server.stop().unwrap();
+}
