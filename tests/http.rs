@@ -102,9 +102,9 @@ fn visitors_that_never_ask_leave_room_for_no_more_than_their_share() {
     let mut late = tcp(http);
     let _ = late.write_all(b"GET / HTTP/1.1\r\n\r\n");
     let mut answer = Vec::new();
-    // A reset or an end, but no answer.
+    // Before it is listened to, if the reset of the end does not come first.
     let _ = late.read_to_end(&mut answer);
-    assert!(answer.is_empty());
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 503 "), "{answer:?}");
     drop(visitors);
     let served = (0..100).any(|_| {
         let mut stream = tcp(http);

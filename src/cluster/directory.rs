@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::{FixedState, RandomState};
 
 use crate::types::{Load, Refusal, ShardId};
 
-/// The shard whose directory has the entry of `room`; the same on every shard of a process.
-pub fn home(room: &str, shards: usize, seed: u64) -> ShardId {
-    let hash = FixedState::with_seed(seed).hash_one(room);
+/// The shard that counts the connections of a room, or of an address; the same on every shard of a
+/// process.
+pub fn home(key: impl Hash, shards: usize, seed: u64) -> ShardId {
+    let hash = FixedState::with_seed(seed).hash_one(key);
     ShardId((hash % shards as u64) as u8)
 }
 
@@ -21,6 +22,8 @@ pub fn home(room: &str, shards: usize, seed: u64) -> ShardId {
 /// each that was placed. Between the two the room stays where it is.
 #[derive(Debug)]
 pub struct Directory {
+    own: ShardId,
+    rooms_max: usize,
     rooms: HashMap<Box<str>, Room, RandomState>,
     /// What each shard last said, and among the peers what has been placed and released here since.
     loads: Vec<Load>,
@@ -38,9 +41,11 @@ struct Room {
 }
 
 impl Directory {
-    /// An empty part among `shards`, at least one.
-    pub fn new(shards: usize) -> Self {
+    /// The empty part of shard `own` among `shards`, for at most `rooms_max` rooms in all parts.
+    pub fn new(own: ShardId, shards: usize, rooms_max: usize) -> Self {
         Self {
+            own,
+            rooms_max,
             rooms: HashMap::default(),
             loads: vec![Load::default(); shards],
             turn: 0,
@@ -95,6 +100,11 @@ impl Directory {
         self.loads.iter().all(|load| load.full)
     }
 
+    /// Another bound of the rooms in all parts.
+    pub fn set_rooms_max(&mut self, rooms_max: usize) {
+        self.rooms_max = rooms_max;
+    }
+
     /// From now on no new rooms are placed.
     pub fn close(&mut self) {
         self.closed = true;
@@ -111,6 +121,12 @@ impl Directory {
         if self.closed {
             return Err(Refusal::Draining);
         }
+        // Of the other parts what they last said: it may be exceeded by what a moment brings.
+        let others = (0..).zip(&self.loads).filter(|(shard, _)| *shard != self.own.0);
+        let others: usize = others.map(|(_, load)| load.rooms).sum();
+        if self.rooms.len() + others >= self.rooms_max {
+            return Err(Refusal::Rooms);
+        }
         let shards = self.loads.len();
         let turns = (0..shards).map(|i| (self.turn + i) % shards);
         let open = turns.filter(|&shard| !self.loads[shard].full);
@@ -125,13 +141,17 @@ impl Directory {
 mod tests {
     use super::*;
 
+    fn directory(shards: usize) -> Directory {
+        Directory::new(ShardId(0), shards, 1000)
+    }
+
     fn peers(peers: u64) -> Load {
         Load { peers, ..Load::default() }
     }
 
     #[test]
     fn a_room_stays_until_its_last_connection() {
-        let mut directory = Directory::new(2);
+        let mut directory = directory(2);
         let owner = directory.place("a").unwrap();
         for _ in 0..9 {
             assert_eq!(directory.place("a"), Ok(owner));
@@ -148,7 +168,7 @@ mod tests {
 
     #[test]
     fn rooms_go_where_fewest_are() {
-        let mut directory = Directory::new(3);
+        let mut directory = directory(3);
         directory.publish(ShardId(0), peers(5));
         directory.publish(ShardId(1), peers(1));
         directory.publish(ShardId(2), peers(3));
@@ -159,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_busy_shard_is_avoided_and_a_full_one_gets_nothing() {
-        let mut directory = Directory::new(3);
+        let mut directory = directory(3);
         directory.publish(ShardId(0), Load { strain: 1, ..peers(0) });
         directory.publish(ShardId(1), Load { full: true, ..peers(0) });
         directory.publish(ShardId(2), peers(100));
@@ -177,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_closed_directory_keeps_what_it_has() {
-        let mut directory = Directory::new(1);
+        let mut directory = directory(1);
         directory.place("a").unwrap();
         directory.close();
         assert_eq!(directory.place("b"), Err(Refusal::Draining));
@@ -190,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_is_gone_weighs_nothing() {
-        let mut directory = Directory::new(2);
+        let mut directory = directory(2);
         let owner = directory.place("restless");
         for _ in 0..100 {
             directory.place("restless").unwrap();
@@ -203,7 +223,7 @@ mod tests {
 
     #[test]
     fn equals_take_turns() {
-        let mut directory = Directory::new(2);
+        let mut directory = directory(2);
         for i in 0..10 {
             let owner = directory.place(&i.to_string()).unwrap();
             directory.publish(owner, peers(0));
@@ -213,9 +233,24 @@ mod tests {
 
     #[test]
     fn every_shard_is_home_to_some_rooms() {
-        let homes: Vec<_> = (0..64).map(|i| home(&i.to_string(), 4, 7).0).collect();
+        let homes: Vec<_> = (0..64).map(|i| home(i.to_string(), 4, 7).0).collect();
         for shard in 0..4 {
             assert!(homes.contains(&shard), "{homes:?}");
         }
+    }
+
+    #[test]
+    fn rooms_of_all_parts_count() {
+        let mut directory = Directory::new(ShardId(1), 2, 3);
+        directory.publish(ShardId(0), Load { rooms: 1, ..Load::default() });
+        directory.publish(ShardId(1), Load { rooms: 1000, ..Load::default() });
+        directory.place("a").unwrap();
+        directory.place("b").unwrap();
+        assert_eq!(directory.place("c"), Err(Refusal::Rooms));
+        directory.place("a").expect("a room that is there");
+        directory.release("b");
+        directory.place("c").unwrap();
+        directory.set_rooms_max(4);
+        directory.place("d").unwrap();
     }
 }

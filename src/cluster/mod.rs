@@ -1,7 +1,9 @@
-//! L4: which shard owns a room (DESIGN decision 3). Later: which machine.
+//! L4: which shard owns a room (DESIGN decision 3), and how much each client address has. Later: which machine.
 
+mod addresses;
 mod admission;
 mod directory;
 
+pub use addresses::Addresses;
 pub use admission::Admission;
 pub use directory::{Directory, home};

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::types::IoKind;
+use crate::types::limit::{APP_DATA_MAX, RECEIVERS_PER_PEER_MAX};
+use crate::types::{IoKind, Limits};
 
 /// What is so when nothing is said. The help and `example.toml` say it too.
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -36,6 +37,15 @@ pub const LIVE: &[&str] = &[
     "token-key",
     "trusted-proxy",
     "allowed-origin",
+    "max-rooms",
+    "max-peers-per-room",
+    "max-transports-per-peer",
+    "max-receivers-per-peer",
+    "max-requests-per-second",
+    "max-connections-per-address",
+    "max-visitors",
+    "max-bitrate",
+    "max-app-data",
 ];
 
 /// A ping interval outside of this is a slip of the hand.
@@ -43,6 +53,10 @@ const PING_INTERVALS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
 
 /// A shard is never idle altogether, and less than this would refuse everybody.
 const BUSY_MAXIMA: std::ops::RangeInclusive<f64> = 0.05..=1.0;
+
+/// More than this is no limit, and would not be counted right.
+const TRANSPORTS_MAX: usize = 256;
+const REQUESTS_MAX: u32 = 100_000;
 
 /// Media addresses are numbered by a byte, and each costs every shard a socket.
 const ADDRESSES_MAX: usize = 16;
@@ -81,6 +95,8 @@ pub struct Config {
     pub busy_max: u64,
     /// How long rooms may go on when the server is told to stop.
     pub drain_time: Duration,
+    /// Bounds of what clients may have and do.
+    pub limits: Limits,
     /// Filter for the log, as the tracing crates read it.
     pub log: String,
 }
@@ -162,6 +178,7 @@ impl Config {
             ping_interval: ping_interval(settings)?,
             busy_max: busy_max(settings)?,
             drain_time: Duration::from_secs(settings.drain_time.unwrap_or(DRAIN_TIME).into()),
+            limits: limits(settings)?,
             log: log(settings)?,
         };
         check_open(&config)?;
@@ -267,6 +284,59 @@ fn busy_max(settings: &Settings) -> Result<u64, ConfigError> {
     }
     let (min, max) = (BUSY_MAXIMA.start(), BUSY_MAXIMA.end());
     Err(ConfigError::new("busy-max", format!("{min} to {max} is possible")))
+}
+
+fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
+    // A limit of nothing would be a server of nothing.
+    let pick = |setting, value: Option<u32>, default: u64, max: u64| match value.map(u64::from) {
+        None => Ok(default),
+        Some(value) if (1..=max).contains(&value) => Ok(value),
+        Some(_) => Err(ConfigError::new(setting, format!("1 to {max} are possible"))),
+    };
+    let (of, most) = (Limits::DEFAULT, u64::from(u32::MAX));
+    let size = |setting, value, default: usize, max: usize| {
+        pick(setting, value, default as u64, max as u64).map(|value| value as usize)
+    };
+    let count = |setting, value, default: u32, max: u32| {
+        pick(setting, value, default.into(), max.into()).map(|value| value as u32)
+    };
+    let it = settings;
+    Ok(Limits {
+        rooms: size("max-rooms", it.max_rooms, of.rooms, most as usize)?,
+        peers_per_room: size(
+            "max-peers-per-room",
+            it.max_peers_per_room,
+            of.peers_per_room,
+            most as usize,
+        )?,
+        transports_per_peer: size(
+            "max-transports-per-peer",
+            it.max_transports_per_peer,
+            of.transports_per_peer,
+            TRANSPORTS_MAX,
+        )?,
+        receivers_per_peer: size(
+            "max-receivers-per-peer",
+            it.max_receivers_per_peer,
+            of.receivers_per_peer,
+            RECEIVERS_PER_PEER_MAX,
+        )?,
+        requests_per_second: count(
+            "max-requests-per-second",
+            it.max_requests_per_second,
+            of.requests_per_second,
+            REQUESTS_MAX,
+        )?,
+        connections_per_address: count(
+            "max-connections-per-address",
+            it.max_connections_per_address,
+            of.connections_per_address,
+            u32::MAX,
+        )?,
+        visitors: count("max-visitors", it.max_visitors, of.visitors, u32::MAX)?,
+        bitrate: 1000 * pick("max-bitrate", it.max_bitrate, of.bitrate / 1000, most)?,
+        app_data: size("max-app-data", it.max_app_data, of.app_data, APP_DATA_MAX)?,
+    })
 }
 
 fn log(settings: &Settings) -> Result<String, ConfigError> {

@@ -136,6 +136,44 @@ settings! {
     #[arg(value_name = "SECONDS")]
     drain_time: u32,
 
+    /// Rooms of the server; one more gets 503 [default: 10000]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_rooms: u32,
+
+    /// Peers of one room; one more gets 429 [default: 10000]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_peers_per_room: u32,
+
+    /// Transports of one peer, some 20 KiB each; one more gets 429 [default: 16]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_transports_per_peer: u32,
+
+    /// Sources of one peer, 32 at most; one more gets 429 [default: 32]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_receivers_per_peer: u32,
+
+    /// Requests of one peer in a second, four times as many in a burst; more get 429, and a flood
+    /// ends the connection [default: 100]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_requests_per_second: u32,
+
+    /// WebSockets of one client address, and on each shard connections of it that are none yet; one
+    /// more gets 429. Loopback and trusted proxies may have any number [default: 256]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_connections_per_address: u32,
+
+    /// Connections of each shard that are no WebSockets (yet); one more gets 503 [default: 1024]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_visitors: u32,
+
+    /// What one transport may bring, in kilobits a second; what is more is dropped [default: 50000]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_bitrate: u32,
+
+    /// Bytes of an appData, 16384 at most; a longer one gets 429 [default: 16384]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_app_data: u32,
+
     /// What is logged to standard error: error, warn, info, debug, trace, or by module
     /// (info,corinth::shard=debug) [default: info]
     #[arg(value_name = "LEVEL")]

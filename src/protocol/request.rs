@@ -35,6 +35,20 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Its `appData`.
+    pub fn app_data(&self) -> Option<&AppData> {
+        match self {
+            Self::Join(it) => it.app_data.as_ref(),
+            Self::CreateTransport(it) => it.app_data.as_ref(),
+            Self::CreateReceiver(it) => it.app_data.as_ref(),
+            Self::PauseReceiver(it) | Self::ResumeReceiver(it) => it.app_data.as_ref(),
+            Self::PlaySender(it) | Self::StopSender(it) => it.app_data.as_ref(),
+            Self::EnableSender(_) | Self::RequestKeyFrame { .. } => None,
+        }
+    }
+}
+
 /// What wants no answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notification {
@@ -64,6 +78,18 @@ pub enum Notification {
         /// For the other peers.
         app_data: Option<AppData>,
     },
+}
+
+impl Notification {
+    /// Its `appData`.
+    pub fn app_data(&self) -> Option<&AppData> {
+        match self {
+            Self::Leave { app_data }
+            | Self::CloseTransport { app_data, .. }
+            | Self::CloseReceiver { app_data, .. } => app_data.as_ref(),
+            Self::UpdateTransport { .. } => None,
+        }
+    }
 }
 
 /// `join`

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::FixedState;
 
+use super::allowance::Allowance;
 use super::timers::Armed;
 use crate::protocol::{Direction, Error, HeaderExtension, SourceParameters};
 use crate::transport::Transport;
@@ -68,6 +69,8 @@ pub(super) struct Association {
     /// When reports are due next; `None` before there are keys.
     pub(super) reports_at: Option<Timestamp>,
     pub(super) armed: Armed,
+    /// What the client may still send in this second.
+    pub(super) allowance: Allowance,
     /// Its DTLS datagrams that wait for their step.
     pub(super) handshakes_waiting: u8,
     /// What is sent here, by SSRC.
@@ -100,6 +103,7 @@ impl Association {
             rtcp_ssrc: made.rtcp_ssrc,
             reports_at: None,
             armed: Armed::default(),
+            allowance: Allowance::default(),
             handshakes_waiting: 0,
             senders: BTreeMap::new(),
             streams: HashMap::with_hasher(hasher),

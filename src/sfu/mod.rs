@@ -5,6 +5,7 @@
 //! Owned by the Router in slabs and named by keys: rooms, peers, transports (`association`) and
 //! Receivers; a Receiver owns its enabled Senders. Bounds are in `types::limit`.
 
+mod allowance;
 mod association;
 mod closing;
 mod forward;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 
 use crate::protocol::{AppData, ClientCapabilities};
-use crate::types::limit::{REQUESTS_BURST, REQUESTS_PER_SECOND};
+use crate::types::limit::REQUESTS_BURST_SECONDS;
 use crate::types::{
     ReceiverId, ReceiverKey, Rights, RoomKey, SenderId, SenderKey, Timestamp, TransportId,
     TransportKey,
@@ -35,7 +35,7 @@ impl Peer {
         room: RoomKey,
         name: &str,
         rights: Rights,
-        now: Timestamp,
+        budget: Budget,
         hasher: FixedState,
     ) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Peer {
             transports: BTreeMap::new(),
             receivers: BTreeMap::new(),
             subscriptions: Subscriptions::new(hasher),
-            budget: Budget::new(now),
+            budget,
         }
     }
 }
@@ -145,22 +145,25 @@ pub(super) enum Verdict {
 }
 
 impl Budget {
-    fn new(now: Timestamp) -> Self {
-        Self { left: i64::from(REQUESTS_BURST), filled_at: now }
+    /// A full one.
+    pub(super) fn new(now: Timestamp, per_second: u32) -> Self {
+        Self { left: i64::from(per_second * REQUESTS_BURST_SECONDS), filled_at: now }
     }
 
-    /// Takes one message off. A client that is refused and goes on four bursts deep floods.
-    pub(super) fn take(&mut self, now: Timestamp) -> Verdict {
-        let per_message = Duration::from_secs(1) / REQUESTS_PER_SECOND;
+    /// Takes one message off, where so many a second are allowed. A client that is refused and goes
+    /// on four bursts deep floods.
+    pub(super) fn take(&mut self, now: Timestamp, per_second: u32) -> Verdict {
+        let burst = i64::from(per_second * REQUESTS_BURST_SECONDS);
+        let per_message = Duration::from_secs(1) / per_second;
         let earned = now.since(self.filled_at).as_micros() / per_message.as_micros();
         if earned > 0 {
-            self.left = (self.left + earned as i64).min(i64::from(REQUESTS_BURST));
+            self.left = (self.left + earned as i64).min(burst);
             self.filled_at = self.filled_at + per_message * u32::try_from(earned).unwrap_or(0);
         }
         self.left -= 1;
         match self.left {
             0.. => Verdict::Allowed,
-            left if left > -4 * i64::from(REQUESTS_BURST) => Verdict::Refused,
+            left if left > -4 * burst => Verdict::Refused,
             _ => Verdict::Flood,
         }
     }
@@ -173,15 +176,15 @@ mod tests {
     #[test]
     fn a_bucket_fills_with_time_and_no_further_than_its_size() {
         let at = |ms: u64| Timestamp::from_micros(1 + ms * 1000);
-        let mut budget = Budget::new(at(0));
+        let mut budget = Budget::new(at(0), 100);
         let allowed = |budget: &mut Budget, now| {
-            (0..REQUESTS_BURST).take_while(|_| budget.take(now) == Verdict::Allowed).count()
+            (0..400).take_while(|_| budget.take(now, 100) == Verdict::Allowed).count()
         };
         assert_eq!(allowed(&mut budget, at(0)), 400);
-        assert_eq!(budget.take(at(0)), Verdict::Refused);
+        assert_eq!(budget.take(at(0), 100), Verdict::Refused);
         assert_eq!(allowed(&mut budget, at(1010)), 100, "1 of the 101 earned was owed");
         assert_eq!(allowed(&mut budget, at(1_000_000)), 400);
-        let flood = (0..).take_while(|_| budget.take(at(1_000_000)) != Verdict::Flood).count();
+        let flood = (0..).take_while(|_| budget.take(at(1_000_000), 100) != Verdict::Flood).count();
         assert_eq!(flood, 4 * 400 - 1);
     }
 

@@ -26,8 +26,8 @@ use crate::transport::ice::Ufrag;
 use crate::transport::{Event, Transport};
 use crate::types::limit::{DATAGRAM_MAX, HANDSHAKES_PER_TRANSPORT_MAX};
 use crate::types::{
-    Deadline, DropReason, Kind, Path, PeerKey, Reason, ReceiverKey, RoomKey, ShardId, ShardStats,
-    SocketId, Timestamp, TransportKey,
+    Deadline, DropReason, Kind, Limits, Path, PeerKey, Reason, ReceiverKey, RoomKey, ShardId,
+    ShardStats, SocketId, Timestamp, TransportKey,
 };
 use crate::wire::demux::{PacketKind, demux};
 use crate::wire::rtp::RtpHeader;
@@ -68,6 +68,8 @@ pub struct RouterConfig {
     /// Seed of the Router's randomness: credentials, SSRCs, hashing. From the system's generator in
     /// production, a constant in simulation.
     pub seed: [u8; 32],
+    /// Bounds of what clients may have and do.
+    pub limits: Limits,
     /// Whether packets of a video frame that are one byte shorter than others of it are padded to
     /// their length, so that they leave in one train. Costs at most a byte a packet.
     pub even_trains: bool,
@@ -142,6 +144,14 @@ impl Router {
         }
     }
 
+    /// Other bounds from now on; what is there already stays.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.config.limits = limits;
+        for association in self.transports.values_mut() {
+            association.allowance.cut(limits.bitrate);
+        }
+    }
+
     /// Step 3: a datagram came in on `path`. It is decrypted in place. It goes on or ends in one
     /// counted [`DropReason`]; what is media waits for [`Router::forward`], what is DTLS for
     /// [`Router::handle_handshake`].
@@ -171,9 +181,11 @@ impl Router {
         datagram: &mut [u8],
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
+        let bitrate = self.config.limits.bitrate;
         let association = self.transport_on(path)?.1;
         let header = RtpHeader::parse(datagram)?;
         let (len, seq, target) = association.open_rtp(now, &header, datagram)?;
+        association.allowance.take(now, datagram.len(), bitrate)?;
         if target.rtx {
             return Err(DropReason::Rtx);
         }
@@ -221,8 +233,10 @@ impl Router {
         datagram: &mut [u8],
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
+        let bitrate = self.config.limits.bitrate;
         let (key, association) = self.transport_on(path)?;
         let len = association.open_rtcp(now, datagram)?;
+        association.allowance.take(now, datagram.len(), bitrate)?;
         self.handle_compound(now, key, &datagram[..len], out)
     }
 

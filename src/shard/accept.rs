@@ -1,43 +1,46 @@
 //! The tasks that serve TCP connections: HTTP on whichever shard accepted them, WebSockets on the
 //! shard that owns the room.
 
-use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_lite::future::FutureExt;
+use futures_lite::AsyncWriteExt;
+use futures_lite::future::{self, FutureExt};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
 use super::admin;
 use super::clock::unix_time;
+use super::counted::{Lease, Visit, Visits};
 use super::host;
-use super::mailbox::{HandOver, Mail};
+use super::mailbox::{Entry, HandOver, Mail, Place};
 use super::state::Shard;
 use crate::http::server::{Received, answer, receive, send};
 use crate::http::{Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::Stream;
 use crate::sfu::Newcomer;
 use crate::signal::{Connection, Outgoing};
-use crate::types::{PeerKey, Refusal, Rights, ShardId};
-
-/// Connections of a shard that are no WebSockets (yet); further ones are closed unheard.
-const VISITORS_MAX: usize = 1024;
+use crate::types::{PeerKey, Refusal, ShardId};
 
 /// After a failed accept: out of descriptors, most likely, and that takes time to pass.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections for ever, each served by a task of its own.
 pub(super) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
-    let visitors = Rc::new(Cell::new(0));
+    let visits = Rc::new(Visits::default());
     let mut failing = false;
     loop {
         match listener.accept().await {
             Ok(stream) => {
                 failing = false;
-                if visitors.get() < VISITORS_MAX {
-                    let visit = Visit::begin(&visitors);
-                    glommio::spawn_local(serve(Rc::clone(&shard), stream, visit)).detach();
+                // One that is gone already has no address.
+                let Ok(from) = stream.peer_addr() else { continue };
+                match visits.begin(&shard.live(), from.ip().to_canonical()) {
+                    Ok(visit) => {
+                        glommio::spawn_local(serve(Rc::clone(&shard), stream, visit)).detach();
+                    }
+                    Err(refusal) => turn_away(&shard, stream, refusal).await,
                 }
             }
             Err(error) => {
@@ -50,19 +53,13 @@ pub(super) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
     }
 }
 
-/// One of the connections that `VISITORS_MAX` counts.
-struct Visit(Rc<Cell<usize>>);
-
-impl Visit {
-    fn begin(visitors: &Rc<Cell<usize>>) -> Self {
-        visitors.set(visitors.get() + 1);
-        Self(Rc::clone(visitors))
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+/// Tells somebody who is not even listened to that there is no room; as far as that can be done at
+/// once, and read without TLS.
+async fn turn_away(shard: &Shard, mut stream: TcpStream, refusal: Refusal) {
+    shard.refuse(refusal);
+    if shard.live().tls.is_none() {
+        let bytes = refused(refusal).into_bytes();
+        let _ = future::poll_once(stream.write_all(&bytes)).await;
     }
 }
 
@@ -139,20 +136,20 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
             return answer(stream, denied.response()).await;
         }
     };
-    let (owner, lease) = match Lease::take(&shard, &upgrade.room).await {
+    let address = Some(client).filter(|&client| !live.exempts(client));
+    let (owner, leases) = match Leases::take(&shard, &upgrade.room, address).await {
         Ok(taken) => taken,
         Err(refusal) => return refuse(&shard, stream, refusal).await,
     };
-    let read_ahead = received.read_ahead;
+    let entry = Entry { read_ahead: received.read_ahead, upgrade, rights };
     if owner == shard.id {
         drop(visit);
-        return open(shard, stream, read_ahead, upgrade, rights, lease).await;
+        return open(shard, stream, entry, leases).await;
     }
     // Out of descriptors: the connection is closed.
     let Ok(stream) = stream.detach() else { return };
-    let hand_over = HandOver { stream, read_ahead, upgrade, rights };
-    match shard.post(owner, Mail::HandOver(Box::new(hand_over))) {
-        Ok(()) => lease.hand_over(),
+    match shard.post(owner, Mail::HandOver(Box::new(HandOver { stream, entry, address }))) {
+        Ok(()) => leases.hand_over(),
         Err(Mail::HandOver(back)) => {
             refuse(&shard, back.stream.attach(), Refusal::Unanswered).await;
         }
@@ -170,31 +167,67 @@ fn refused(refusal: Refusal) -> Response {
     let unavailable = |reason, seconds| Response::text(503, reason).header("Retry-After", seconds);
     match refusal {
         Refusal::Peers => Response::text(429, "the room is full"),
+        Refusal::Connections => Response::text(429, "too many connections from this address"),
+        Refusal::Rooms => unavailable("there are as many rooms as may be", "30"),
+        Refusal::Visitors => unavailable("too many connections wait to be heard", "5"),
         Refusal::Full => unavailable("the server is full", "30"),
         Refusal::Draining => unavailable("the server is about to stop", "10"),
         Refusal::Unanswered => unavailable("the server is too busy", "5"),
         // Of those the answer says more: `Denied::response`.
         Refusal::Token => Response::text(401, refusal.label()),
         Refusal::Rights | Refusal::Origin => Response::text(403, refusal.label()),
+        // Of requests over a WebSocket.
+        Refusal::Transports | Refusal::Receivers | Refusal::Requests | Refusal::AppData => {
+            Response::text(429, refusal.label())
+        }
     }
 }
 
-/// Takes a connection that another shard accepted, and the lease with it.
+/// What a WebSocket counts as: one in its room, and one from its address.
+struct Leases {
+    room: Lease,
+    address: Option<Lease>,
+}
+
+impl Leases {
+    async fn take(
+        shard: &Rc<Shard>,
+        room: &str,
+        address: Option<IpAddr>,
+    ) -> Result<(ShardId, Self), Refusal> {
+        let address = match address {
+            Some(address) => Some(Lease::take(shard, Place::Address(address)).await?.1),
+            None => None,
+        };
+        let (owner, room) = Lease::take(shard, Place::Room(room.to_owned())).await?;
+        Ok((owner, Self { room, address }))
+    }
+
+    fn adopt(shard: &Rc<Shard>, room: &str, address: Option<IpAddr>) -> Self {
+        let adopt = |place| Lease::adopt(shard, place);
+        let address = address.map(|address| adopt(Place::Address(address)));
+        Self { room: adopt(Place::Room(room.to_owned())), address }
+    }
+
+    fn hand_over(self) {
+        self.room.hand_over();
+        if let Some(address) = self.address {
+            address.hand_over();
+        }
+    }
+}
+
+/// Takes a connection that another shard accepted, and its leases with it.
 pub(super) async fn take_over(shard: Rc<Shard>, hand_over: HandOver) {
-    let HandOver { stream, read_ahead, upgrade, rights } = hand_over;
-    let lease = Lease::adopt(&shard, &upgrade.room);
-    open(shard, stream.attach(), read_ahead, upgrade, rights, lease).await;
+    let HandOver { stream, entry, address } = hand_over;
+    let leases = Leases::adopt(&shard, &entry.upgrade.room, address);
+    open(shard, stream.attach(), entry, leases).await;
 }
 
 /// Serves a WebSocket in a room of this shard from its upgrade to its end.
-async fn open(
-    shard: Rc<Shard>,
-    mut stream: Stream,
-    read_ahead: Vec<u8>,
-    upgrade: Upgrade,
-    rights: Rights,
-    lease: Lease,
-) {
+async fn open(shard: Rc<Shard>, mut stream: Stream, entry: Entry, leases: Leases) {
+    let Entry { read_ahead, upgrade, rights } = entry;
+    let Leases { room: lease, address: _address } = leases;
     let Ok(_pass) = shard.gate.enter() else {
         return answer(stream, Response::text(503, "the server is going away")).await;
     };
@@ -206,6 +239,7 @@ async fn open(
     let newcomer = Newcomer { room: &upgrade.room, peer: &upgrade.peer, rights };
     let session = match Session::open(&shard, &newcomer, &outgoing, lease) {
         Ok(session) => session,
+        // The Router has counted it.
         Err(refusal) => return answer(stream, refused(refusal)).await,
     };
     if !send(&mut stream, upgrade.response()).await {
@@ -254,37 +288,5 @@ impl Drop for Session {
             out.disconnect(self.peer);
             router.handle_closed(self.peer, out);
         });
-    }
-}
-
-/// The directory's count of one connection, returned when this is dropped, however that comes.
-struct Lease {
-    shard: Rc<Shard>,
-    room: Option<String>,
-}
-
-impl Lease {
-    /// Asks the directory.
-    async fn take(shard: &Rc<Shard>, room: &str) -> Result<(ShardId, Self), Refusal> {
-        let owner = shard.place(room).await?;
-        Ok((owner, Self::adopt(shard, room)))
-    }
-
-    /// The lease of a connection that another shard has handed over.
-    fn adopt(shard: &Rc<Shard>, room: &str) -> Self {
-        Self { shard: Rc::clone(shard), room: Some(room.to_owned()) }
-    }
-
-    /// It is another shard's now.
-    fn hand_over(mut self) {
-        self.room = None;
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(room) = self.room.take() {
-            self.shard.release(room);
-        }
     }
 }

@@ -12,13 +12,15 @@ use crate::config::{Config, TlsSource};
 use crate::http::token::{Denied, Keys, of_request};
 use crate::http::{Request, Upgrade};
 use crate::net::{Tls, own_names};
-use crate::types::{Refusal, Rights};
+use crate::types::{Limits, Refusal, Rights};
 
 /// What a reload replaces, as a whole.
 #[derive(Debug, Clone)]
 pub struct Live {
     /// Between pings on a WebSocket.
     pub(super) ping_interval: Duration,
+    /// Bounds of what clients may have and do.
+    pub(super) limits: Limits,
     /// What connections are encrypted with; `None`: plain HTTP is served.
     pub(super) tls: Option<Tls>,
     /// From which share of its core on, in thousandths, a shard is full.
@@ -36,9 +38,6 @@ pub struct Live {
     /// Files that are read again when they change.
     files: Vec<PathBuf>,
 }
-
-/// A client that is let in, or why not.
-pub(super) type Admission = Result<Rights, (Refusal, Denied)>;
 
 impl Live {
     /// Reads what the configuration names. Errors name the file and what is wrong with it. A
@@ -61,6 +60,7 @@ impl Live {
             ping_interval: config.ping_interval,
             busy_max: config.busy_max,
             drain_time: config.drain_time,
+            limits: config.limits,
             tls,
             keys: Keys::load(keys)?,
             anyone: config.anyone,
@@ -73,6 +73,11 @@ impl Live {
     /// Files that are worth a look now and then: when one has changed, it is to be loaded again.
     pub(super) fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// Whether an address may have any number of connections.
+    pub(super) fn exempts(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.trusts(address)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -102,7 +107,7 @@ impl Live {
         request: &Request,
         upgrade: &Upgrade,
         now: u64,
-    ) -> Admission {
+    ) -> Result<Rights, (Refusal, Denied)> {
         if !self.knows_origin(request) {
             let denied = Denied::Rights("pages of this origin may not connect");
             return Err((Refusal::Origin, denied));
@@ -161,6 +166,7 @@ mod tests {
             ping_interval: Duration::from_secs(1),
             busy_max: 850,
             drain_time: Duration::ZERO,
+            limits: Limits::DEFAULT,
             tls: None,
             keys: Keys::default(),
             anyone: false,

@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -40,8 +41,8 @@ pub(super) enum Mail {
     Answer(u64, Answer),
     /// A WebSocket to be, for a room that the addressee owns.
     HandOver(Box<HandOver>),
-    /// A connection that the addressee's directory has counted is over.
-    Release(String),
+    /// A connection that the addressee has counted is over.
+    Release(Place),
     /// How the sender stands now.
     Load(Load),
 }
@@ -52,11 +53,20 @@ impl Mail {
     }
 }
 
+/// What connections are counted by. Each has a shard that counts, the same for all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The room that they enter.
+    Room(String),
+    /// The address that they come from.
+    Address(IpAddr),
+}
+
 /// Something a shard wants to know.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// Which shard owns this room? Counts one connection.
-    Place(String),
+    /// May there be one more connection here, and where? Counts it.
+    Place(Place),
     /// What have you counted?
     Stats,
     /// Which rooms have you?
@@ -68,8 +78,8 @@ pub(super) enum Question {
 /// What it is told.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The room is owned by this shard, and a connection to it has been counted; or neither.
-    Placed(String, Result<ShardId, Refusal>),
+    /// A connection has been counted, and the room is owned by this shard; or neither.
+    Placed(Place, Result<ShardId, Refusal>),
     /// The counters.
     Stats(Box<ShardStats>),
     /// JSON; of a room that is not there, nothing.
@@ -81,6 +91,15 @@ pub(super) enum Answer {
 pub(super) struct HandOver {
     /// The connection.
     pub(super) stream: Detached,
+    /// What it wants.
+    pub(super) entry: Entry,
+    /// Where it comes from, if it has been counted there.
+    pub(super) address: Option<IpAddr>,
+}
+
+/// A WebSocket to be, and what came before it.
+#[derive(Debug)]
+pub(super) struct Entry {
     /// What was received after the request.
     pub(super) read_ahead: Vec<u8>,
     /// The request, not answered yet.
@@ -271,8 +290,9 @@ mod tests {
             lane.push(Mail::Load(Load::default())).unwrap();
         }
         assert!(lane.push(Mail::Question(0, Question::Stats)).is_err());
-        lane.push(Mail::Release("room".into())).unwrap();
-        let answer = Answer::Placed("room".into(), Ok(ShardId(0)));
+        let room = || Place::Room("room".into());
+        lane.push(Mail::Release(room())).unwrap();
+        let answer = Answer::Placed(room(), Ok(ShardId(0)));
         lane.push(Mail::Answer(0, answer)).unwrap();
     }
 }

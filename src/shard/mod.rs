@@ -13,6 +13,7 @@ mod accept;
 mod admin;
 mod attend;
 mod clock;
+mod counted;
 mod host;
 mod live;
 mod mailbox;

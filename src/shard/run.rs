@@ -106,6 +106,7 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
         epoch: clock.epoch(),
         seed,
         even_trains: common.even_trains,
+        limits: live.limits,
     });
     let id = ends.shard;
     let (mailbox, wires) = Mailbox::new(ends);
@@ -142,7 +143,7 @@ fn deliver(shard: &Rc<Shard>, signal: TaskQueueHandle, from: ShardId, mail: Mail
     match mail {
         Mail::Question(number, question) => shard.answer(from, number, question),
         Mail::Answer(number, answer) => shard.answered(number, answer),
-        Mail::Release(room) => shard.release(room),
+        Mail::Release(place) => shard.release(place),
         Mail::Load(load) => shard.note_load(from, load),
         Mail::HandOver(hand_over) => {
             match glommio::spawn_local_into(take_over(Rc::clone(shard), *hand_over), signal) {

@@ -15,10 +15,10 @@ use glommio::sync::{Gate, Semaphore};
 use super::attend::{DRAIN, IDLE};
 use super::clock::{BusyMeter, Clock};
 use super::live::Live;
-use super::mailbox::{Answer, Mail, Mailbox, Question};
+use super::mailbox::{Answer, Mail, Mailbox, Place, Question};
 use super::outbox::ShardOutbox;
 use super::pulse::Pulse;
-use crate::cluster::{Admission, Directory, home};
+use crate::cluster::{Addresses, Admission, Directory, home};
 use crate::net::{Rx, Tx};
 use crate::sfu::Router;
 use crate::types::{
@@ -57,6 +57,8 @@ pub(super) struct Shard {
     clock: Clock,
     core: RefCell<Core>,
     directory: RefCell<Directory>,
+    /// WebSockets by where they come from: this shard's part.
+    addresses: RefCell<Addresses>,
     admission: RefCell<Admission>,
     drain: Cell<Drain>,
     mailbox: Mailbox,
@@ -111,11 +113,12 @@ impl Shard {
             id,
             admission: RefCell::new(Admission::new(live.busy_max)),
             drain: Cell::new(Drain::None),
-            live: RefCell::new(live),
             clock,
             core: RefCell::new(core),
-            directory: RefCell::new(Directory::new(common.shards)),
+            directory: RefCell::new(Directory::new(id, common.shards, live.limits.rooms)),
+            addresses: RefCell::default(),
             common,
+            live: RefCell::new(live),
             mailbox,
             armed: Cell::new(None),
             timer: RefCell::new(None),
@@ -133,6 +136,8 @@ impl Shard {
     /// It has changed.
     pub(super) fn go_on_with(&self, live: Arc<Live>) {
         self.admission.borrow_mut().set_busy_max(live.busy_max);
+        self.directory.borrow_mut().set_rooms_max(live.limits.rooms);
+        self.core.borrow_mut().router.set_limits(live.limits);
         self.live.replace(live);
     }
 
@@ -314,32 +319,51 @@ impl Shard {
         self.mailbox.post(to, mail)
     }
 
-    /// Counts a connection to `room` and says who owns it. Whoever calls returns the count with
+    /// Counts a connection at a place and says who owns the room; refused when there may be no more
+    /// or the shard that knows is too busy. Whoever calls returns the count with
     /// [`Shard::release`].
-    pub(super) async fn place(&self, room: &str) -> Result<ShardId, Refusal> {
-        let home = self.home(room);
+    pub(super) async fn place(&self, place: Place) -> Result<ShardId, Refusal> {
+        let home = self.home(&place);
         if home == self.id {
-            return self.directory.borrow_mut().place(room);
+            return self.count(&place);
         }
-        match self.mailbox.ask(home, Question::Place(room.to_owned())).await {
+        match self.mailbox.ask(home, Question::Place(place)).await {
             Some(Answer::Placed(_, owner)) => owner,
             _ => Err(Refusal::Unanswered),
         }
     }
 
-    /// Returns the count that [`Shard::place`] took.
-    pub(super) fn release(&self, room: String) {
-        let home = self.home(&room);
-        if home == self.id {
-            self.directory.borrow_mut().release(&room);
-        } else {
-            // Refused only when the other shard has ended, and then its directory has too.
-            let _ = self.post(home, Mail::Release(room));
+    /// Counts a connection at a place that this shard knows of.
+    fn count(&self, place: &Place) -> Result<ShardId, Refusal> {
+        match place {
+            Place::Room(room) => self.directory.borrow_mut().place(room),
+            Place::Address(address) => {
+                let max = self.live.borrow().limits.connections_per_address;
+                self.addresses.borrow_mut().enter(*address, max).map(|()| self.id)
+            }
         }
     }
 
-    fn home(&self, room: &str) -> ShardId {
-        home(room, self.common.shards, self.common.directory_seed)
+    /// Returns the count that [`Shard::place`] took.
+    pub(super) fn release(&self, place: Place) {
+        let home = self.home(&place);
+        if home != self.id {
+            // Refused only when the other shard has ended, and then what it counts has too.
+            let _ = self.post(home, Mail::Release(place));
+            return;
+        }
+        match place {
+            Place::Room(room) => self.directory.borrow_mut().release(&room),
+            Place::Address(address) => self.addresses.borrow_mut().leave(address),
+        }
+    }
+
+    fn home(&self, place: &Place) -> ShardId {
+        let (shards, seed) = (self.common.shards, self.common.directory_seed);
+        match place {
+            Place::Room(room) => home(room, shards, seed),
+            Place::Address(address) => home(address, shards, seed),
+        }
     }
 
     /// The counters of all shards that answer in time.
@@ -402,9 +426,9 @@ impl Shard {
     /// Answers a question of another shard.
     pub(super) fn answer(&self, from: ShardId, number: u64, question: Question) {
         let answer = match question {
-            Question::Place(room) => {
-                let owner = self.directory.borrow_mut().place(&room);
-                Answer::Placed(room, owner)
+            Question::Place(place) => {
+                let owner = self.count(&place);
+                Answer::Placed(place, owner)
             }
             Question::Stats => Answer::Stats(Box::new(self.stats())),
             Question::Rooms => Answer::Report(self.rooms()),
@@ -416,15 +440,16 @@ impl Shard {
 
     /// Takes an answer. A place that nobody waits for any more is given back.
     pub(super) fn answered(&self, number: u64, answer: Answer) {
-        if let Err(Answer::Placed(room, Ok(_))) = self.mailbox.answered(number, answer) {
-            self.release(room);
+        if let Err(Answer::Placed(place, Ok(_))) = self.mailbox.answered(number, answer) {
+            self.release(place);
         }
     }
 
     /// How this shard stands.
     pub(super) fn load(&self) -> Load {
         let strain = self.admission.borrow().strain();
-        Load { full: self.is_full(), strain, peers: self.peers() }
+        let rooms = self.directory.borrow().rooms();
+        Load { full: self.is_full(), strain, peers: self.peers(), rooms }
     }
 
     /// Asks the main thread for a drain of the whole server.

@@ -62,6 +62,8 @@ drop_reasons! {
     OtherEncoding => "other_encoding",
     /// A retransmission stream's packet; nothing has been asked for again.
     Rtx => "rtx",
+    /// Its transport brings more than it may in a second.
+    Bitrate => "bitrate",
     /// The Receiver is paused.
     ReceiverPaused => "receiver_paused",
     /// The Sender is stopped, or its transport cannot send.

@@ -49,13 +49,7 @@ pub const KEY_FRAME_WAIT: Duration = Duration::from_secs(3);
 /// SSRCs followed on one transport, declared or not.
 pub const SSRCS_MAX: usize = 256;
 
-/// Peers in one room, joined or not.
-pub const PEERS_PER_ROOM_MAX: usize = 10_000;
-
-/// Open transports of one peer.
-pub const TRANSPORTS_PER_PEER_MAX: usize = 16;
-
-/// Receivers of one peer.
+/// Receivers of one peer, whatever is configured.
 pub const RECEIVERS_PER_PEER_MAX: usize = 32;
 
 /// Encodings of one source.
@@ -70,11 +64,49 @@ pub const FMTP_MAX: usize = 2048;
 /// Longest `cname` in bytes (an SDES item's length is one octet, RFC 3550 §6.5).
 pub const CNAME_MAX: usize = 255;
 
-/// Requests and notifications that one client may send in a burst, and per second for ever. Above
-/// it requests get 429; above four times as many the connection is closed (1008).
-pub const REQUESTS_BURST: u32 = 400;
-/// See [`REQUESTS_BURST`].
-pub const REQUESTS_PER_SECOND: u32 = 100;
+/// Requests and notifications that one client may send in a burst, as seconds of
+/// [`Limits::requests_per_second`]. Above it requests get 429; above four times as many the
+/// connection is closed (1008).
+pub const REQUESTS_BURST_SECONDS: u32 = 4;
+
+/// Bounds that whoever runs the server may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Rooms of the server. Above it 503.
+    pub rooms: usize,
+    /// Peers in one room, joined or not. Above it 429.
+    pub peers_per_room: usize,
+    /// Open transports of one peer, some 20 KiB each. Above it 429.
+    pub transports_per_peer: usize,
+    /// Receivers of one peer, at most [`RECEIVERS_PER_PEER_MAX`]. Above it 429.
+    pub receivers_per_peer: usize,
+    /// Requests and notifications of one peer in a second. Above it 429.
+    pub requests_per_second: u32,
+    /// WebSockets of one address, and on each shard connections of it that are none yet. Above it
+    /// 429.
+    pub connections_per_address: u32,
+    /// Connections of a shard that are no WebSockets (yet). Above it 503.
+    pub visitors: u32,
+    /// What one transport may bring, in bits a second; what is more is dropped.
+    pub bitrate: u64,
+    /// Bytes of an `appData`, at most [`APP_DATA_MAX`]. Above it 429.
+    pub app_data: usize,
+}
+
+impl Limits {
+    /// What suits one host.
+    pub const DEFAULT: Limits = Limits {
+        rooms: 10_000,
+        peers_per_room: 10_000,
+        transports_per_peer: 16,
+        receivers_per_peer: RECEIVERS_PER_PEER_MAX,
+        requests_per_second: 100,
+        connections_per_address: 256,
+        visitors: 1024,
+        bitrate: 50_000_000,
+        app_data: APP_DATA_MAX,
+    };
+}
 
 // A frame must be able to carry the largest appData beside a full createReceiver.
 const _: () = assert!(APP_DATA_MAX * 4 < FRAME_MAX);

@@ -9,6 +9,8 @@ pub struct Load {
     pub strain: u8,
     /// Peers that it has.
     pub peers: u64,
+    /// Rooms, of any shard, that its part of the directory knows.
+    pub rooms: usize,
 }
 
 /// What a shard must do about its load.

@@ -20,6 +20,7 @@ pub use id::{
     PeerKey, ReceiverId, ReceiverKey, RoomKey, SenderId, SenderKey, ShardId, TransportId,
     TransportKey,
 };
+pub use limit::Limits;
 pub use load::{Load, Pressure};
 pub use path::{IoKind, Path, SocketId};
 pub use refusal::Refusal;

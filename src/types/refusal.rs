@@ -33,6 +33,20 @@ refusals! {
     Origin => "origin",
     /// The room is full (429).
     Peers => "peers",
+    /// As many rooms as may be (503).
+    Rooms => "rooms",
+    /// As many connections from one address as may be (429).
+    Connections => "connections",
+    /// As many connections that are no WebSockets as a shard takes (503).
+    Visitors => "visitors",
+    /// A request for one more transport than a peer may have (429).
+    Transports => "transports",
+    /// A request for one more Receiver than a peer may have (429).
+    Receivers => "receivers",
+    /// A request too soon (429).
+    Requests => "requests",
+    /// An `appData` that is too long (429).
+    AppData => "app_data",
     /// Every shard is full, or the one that has the room is (503).
     Full => "full",
     /// The server is about to stop and takes no new rooms (503).

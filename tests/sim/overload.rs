@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use corinth::types::DropReason;
+use corinth::types::{DropReason, Limits};
 
 use crate::link::{Acts, Plan};
 use crate::source::Picture;
@@ -39,4 +39,21 @@ fn handshakes_that_find_no_room_wait_for_it_and_do_not_stop_the_clock() {
         world.run_for(Duration::from_secs(8));
         assert!(world.link(a, SEND).is_live(), "full after {full_after:?}");
     }
+}
+
+#[test]
+fn a_transport_that_brings_more_than_it_may_loses_the_rest_and_no_other_does() {
+    let mut world = World::new(3);
+    let [a, _] = world.call("room", ["a", "b"]);
+    world.assert_media();
+    world.run_for(Duration::from_secs(2));
+    world.router.set_limits(Limits { bitrate: 16_000, ..Limits::DEFAULT });
+    let sent = (0..1000).find(|_| {
+        world.packet(a, AUDIO, Picture::Key);
+        world.settle();
+        world.drops(DropReason::Bitrate) > 0
+    });
+    assert!(sent.is_some_and(|sent| sent > 5), "2000 bytes, and then no more: {sent:?}");
+    world.run_for(Duration::from_secs(1));
+    world.assert_media();
 }

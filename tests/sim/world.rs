@@ -88,6 +88,7 @@ impl World {
             epoch,
             seed: router_seed,
             even_trains,
+            limits: corinth::types::Limits::DEFAULT,
         };
         Self {
             now: Timestamp::from_micros(1_000_000),

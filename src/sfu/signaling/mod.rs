@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 
 use super::Outbox;
 use super::outbox::{CloseReason, Newcomer};
-use super::peer::{Peer, Verdict};
+use super::peer::{Budget, Peer, Verdict};
 use super::room::Room;
 use super::router::Router;
 use crate::protocol::{
     AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Notification, Notify, PeerEntry,
     Request, SenderEntry, envelope, notification,
 };
-use crate::types::limit::PEERS_PER_ROOM_MAX;
 use crate::types::{
     DropReason, PeerKey, ReceiverId, ReceiverKey, Refusal, RoomKey, SenderId, Timestamp,
     TransportId, TransportKey,
@@ -40,12 +39,13 @@ impl Router {
         };
         let peers = &self.rooms[room_key].peers;
         let older = peers.iter().copied().find(|key| *self.peers[*key].name == *peer);
-        if older.is_none() && peers.len() >= PEERS_PER_ROOM_MAX {
+        if older.is_none() && peers.len() >= self.config.limits.peers_per_room {
             self.stats.refuse(Refusal::Peers);
             return Err(Refusal::Peers);
         }
+        let budget = Budget::new(now, self.config.limits.requests_per_second);
         // The new connection is in the room before the old one leaves it, so that the room stays.
-        let key = self.peers.insert(Peer::new(room_key, peer, rights, now, self.hasher.clone()));
+        let key = self.peers.insert(Peer::new(room_key, peer, rights, budget, self.hasher.clone()));
         self.rooms[room_key].peers.push(key);
         self.stats.peers += 1;
         if let Some(older) = older {
@@ -79,7 +79,7 @@ impl Router {
     /// A text frame came from a client. Unknown peers are ignored.
     pub fn handle_text(&mut self, now: Timestamp, key: PeerKey, text: &str, out: &mut impl Outbox) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let verdict = peer.budget.take(now);
+        let verdict = peer.budget.take(now, self.config.limits.requests_per_second);
         if verdict == Verdict::Flood {
             return self.close_peer(key, CloseReason::Flood, None, out);
         }
@@ -91,19 +91,21 @@ impl Router {
             // The server asks nothing, so nothing is answered.
             Ok(Incoming::Response) => self.stats.drop(DropReason::SignalIgnored),
             Ok(Incoming::Request { id, .. }) if verdict == Verdict::Refused => {
-                let error = Error::too_many("requests a second");
+                let error = self.too_many(Refusal::Requests, "requests a second");
                 out.text(key, envelope::error(id, &error));
             }
             Ok(Incoming::Request { id, method, data }) => {
                 let response = self
                     .check_joined(key, &method)
                     .and_then(|()| Request::parse(&method, data))
+                    .and_then(|request| self.check_app_data(request.app_data()).map(|()| request))
                     .and_then(|request| self.handle_request(now, key, id, request, out));
                 out.text(key, response.unwrap_or_else(|error| envelope::error(id, &error)));
             }
             Ok(Incoming::Notification { method, data }) => {
                 let done = verdict == Verdict::Allowed
                     && Notification::parse(&method, data)
+                        .and_then(|it| self.check_app_data(it.app_data()).map(|()| it))
                         .and_then(|it| self.handle_notification(now, key, it, out))
                         .is_ok();
                 if !done {
@@ -136,6 +138,20 @@ impl Router {
             (false, false) => Err(Error::forbidden("not joined")),
             _ => Ok(()),
         }
+    }
+
+    fn check_app_data(&mut self, app_data: Option<&AppData>) -> Result<(), Error> {
+        let (most, bytes) = (self.config.limits.app_data, app_data.map_or(0, |data| data.len()));
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(self.too_many(Refusal::AppData, &format!("appData: {bytes} bytes, at most {most}")))
+    }
+
+    /// A limit is reached, which is counted.
+    fn too_many(&mut self, refusal: Refusal, what: &str) -> Error {
+        self.stats.refuse(refusal);
+        Error::too_many(what)
     }
 
     fn handle_request(

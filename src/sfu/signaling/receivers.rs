@@ -12,7 +12,6 @@ use crate::sfu::receiver::{Origin, Receiver};
 use crate::sfu::router::Router;
 use crate::transport::Transport;
 use crate::transport::ice::Credentials;
-use crate::types::limit::{RECEIVERS_PER_PEER_MAX, TRANSPORTS_PER_PEER_MAX};
 use crate::types::{Kind, PeerKey, ReceiverKey, Refusal, RoomKey, Ssrc, Timestamp};
 
 impl Router {
@@ -27,8 +26,8 @@ impl Router {
         if peer.transports.contains_key(&request.id) {
             return Err(Error::conflict(format!("transport id in use: {}", request.id)));
         }
-        if peer.transports.len() >= TRANSPORTS_PER_PEER_MAX {
-            return Err(Error::too_many("transports a peer"));
+        if peer.transports.len() >= self.config.limits.transports_per_peer {
+            return Err(self.too_many(Refusal::Transports, "transports a peer"));
         }
         let credentials = Credentials::generate(self.config.shard, &mut self.secrets);
         let (identity, epoch) = (&self.config.identity, self.config.epoch);
@@ -103,8 +102,8 @@ impl Router {
         if peer.receivers.contains_key(&request.id) {
             return Err(Error::conflict(format!("Receiver id in use: {}", request.id)));
         }
-        if peer.receivers.len() >= RECEIVERS_PER_PEER_MAX {
-            return Err(Error::too_many("Receivers a peer"));
+        if peer.receivers.len() >= self.config.limits.receivers_per_peer {
+            return Err(self.too_many(Refusal::Receivers, "Receivers a peer"));
         }
         let association = &self.transports[transport];
         if association.direction == Some(Direction::Recv) {

@@ -1,0 +1,155 @@
+//! Each limit, reached: who is one too many is told so, it is counted, and everybody else goes on.
+
+mod common;
+
+use std::net::SocketAddr;
+
+use common::{Client, PATIENCE, server, tcp, wait_until_empty};
+use serde_json::{Value, json};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::{Error, Message};
+
+/// The status that an upgrade is refused with.
+fn refused(http: SocketAddr, room: &str, peer: &str) -> u16 {
+    match Client::connect_on(tcp(http), http, room, peer) {
+        Ok(_) => 101,
+        Err(error) => {
+            let code = error.split_whitespace().find_map(|word| word.parse().ok());
+            code.unwrap_or_else(|| panic!("{error}"))
+        }
+    }
+}
+
+fn refusals(http: SocketAddr, label: &str) -> u64 {
+    common::stats(http).iter().filter_map(|shard| shard["refusals"][label].as_u64()).sum()
+}
+
+/// The error of a request.
+fn error_of(client: &mut Client, method: &str, data: Value) -> (u64, String) {
+    let id = client.send_request(method, data);
+    loop {
+        let message = client.message();
+        if message["id"] == id {
+            assert_eq!(message["ok"], false, "{message}");
+            let reason = message["errorReason"].as_str().unwrap().to_owned();
+            return (message["errorCode"].as_u64().unwrap(), reason);
+        }
+    }
+}
+
+#[test]
+fn rooms_and_peers() {
+    let server = server(1, &["--max-rooms", "2", "--max-peers-per-room", "2"]);
+    let http = server.http_addr();
+    let _a = Client::connect(http, "one", "a");
+    let second = Client::connect(http, "two", "a");
+    assert_eq!(refused(http, "three", "a"), 503);
+    let mut b = Client::connect(http, "one", "b");
+    assert_eq!(refused(http, "one", "c"), 429);
+    // Not one more, but one in place of another.
+    let mut again = Client::connect(http, "one", "b");
+    assert_eq!(b.close_code(), 4000);
+    again.join();
+    assert_eq!((refusals(http, "rooms"), refusals(http, "peers")), (1, 1));
+    drop(second);
+    let freed = (0..1000).any(|_| refused(http, "three", "a") == 101);
+    assert!(freed, "a room that is over makes room");
+    server.stop().unwrap();
+}
+
+#[test]
+fn what_one_peer_may_have_and_say() {
+    let limits = ["--max-transports-per-peer", "1", "--max-receivers-per-peer", "1"];
+    let more = ["--max-app-data", "10", "--max-requests-per-second", "10"];
+    let server = server(1, &[limits, more].concat());
+    let http = server.http_addr();
+    let mut client = Client::connect(http, "room", "a");
+    let (code, reason) = error_of(&mut client, "join", json!({ "appData": "12345678901" }));
+    assert!(code == 429 && reason.contains("appData"), "{reason}");
+    client.join();
+    client.request("createTransport", json!({ "id": 1, "options": {} }));
+    let (code, reason) =
+        error_of(&mut client, "createTransport", json!({ "id": 2, "options": {} }));
+    assert!(code == 429 && reason.contains("transports"), "{reason}");
+    let source = |id: u32| {
+        let opus = json!([{ "name": "opus", "mimeType": "audio/opus", "clockRate": 48000,
+            "channels": 2, "payloadType": 111 }]);
+        let encodings = json!([{ "ssrc": 7 + id }]);
+        let parameters = json!({ "muxId": id.to_string(), "codecs": opus, "encodings": encodings });
+        json!({ "id": id, "kind": "audio", "transportId": 1, "rtpParameters": parameters })
+    };
+    client.request("createReceiver", source(1));
+    let (code, reason) = error_of(&mut client, "createReceiver", source(2));
+    assert!(code == 429 && reason.contains("Receivers"), "{reason}");
+    let flooded = (0..100).find_map(|_| {
+        let (code, reason) = error_of(&mut client, "requestKeyFrame", json!({ "id": 9 }));
+        (code != 404).then_some((code, reason))
+    });
+    let (code, reason) = flooded.expect("a hundred are too many");
+    assert!(code == 429 && reason.contains("requests"), "{reason}");
+    for label in ["app_data", "transports", "receivers", "requests"] {
+        assert_eq!(refusals(http, label), 1, "{label}");
+    }
+    Client::connect(http, "room", "b").join();
+    server.stop().unwrap();
+}
+
+#[test]
+fn an_address_has_so_many_connections_on_all_shards_together() {
+    let options = ["--trusted-proxy", "127.0.0.1", "--anyone-may-join-without-a-token"];
+    let server = server(2, &[&options[..], &["--max-connections-per-address", "3"]].concat());
+    let http = server.http_addr();
+    // As proxies hand them on; from this host itself any number may come.
+    let enter = |address: &str, room: usize| {
+        let uri = format!("ws://{http}/ws?roomId={room}&peerName=a");
+        let mut request = uri.into_client_request().unwrap();
+        request.headers_mut().insert("X-Forwarded-For", address.parse().unwrap());
+        match tungstenite::client(request, tcp(http)) {
+            Ok((socket, _)) => Ok(socket),
+            Err(tungstenite::HandshakeError::Failure(Error::Http(answer))) => {
+                Err(answer.status().as_u16())
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let mut first: Vec<_> = (0..3).map(|room| enter("192.0.2.1", room).unwrap()).collect();
+    for room in 3..7 {
+        assert_eq!(enter("192.0.2.1", room).err(), Some(429));
+    }
+    assert_eq!(refusals(http, "connections"), 4);
+    let others: Vec<_> = (0..3).map(|room| enter("192.0.2.2", 10 + room).unwrap()).collect();
+    let here: Vec<_> = (0..8).map(|i| Client::connect(http, &format!("h{i}"), "a")).collect();
+    // One that ends makes room for another, whichever shard it was on.
+    for _ in 0..6 {
+        let mut over = first.remove(0);
+        over.close(None).unwrap();
+        while !matches!(over.read(), Err(_) | Ok(Message::Close(_))) {}
+        drop(over);
+        let deadline = PATIENCE.as_millis() / 5;
+        let next = (0..deadline).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            enter("192.0.2.1", 20).ok()
+        });
+        first.push(next.expect("there is room again"));
+    }
+    drop((first, others, here));
+    wait_until_empty(http);
+    server.stop().unwrap();
+}
+
+#[test]
+fn who_waits_to_be_heard_has_a_limit_too() {
+    let server = server(1, &["--max-visitors", "2"]);
+    let http = server.http_addr();
+    let visitors = [tcp(http), tcp(http)];
+    let mut answer = String::new();
+    let read = std::io::Read::read_to_string(&mut tcp(http), &mut answer);
+    assert!(read.is_ok() && answer.starts_with("HTTP/1.1 503 "), "{read:?} {answer}");
+    drop(visitors);
+    let counted = (0..1000).any(|_| {
+        let answer = std::panic::catch_unwind(|| refusals(http, "visitors"));
+        answer.is_ok_and(|count| count > 0)
+    });
+    assert!(counted);
+    server.stop().unwrap();
+}
