@@ -42,6 +42,13 @@ pub enum Command {
     Config(ConfigCommand),
     /// Print a token that lets its bearer join a room
     Token(TokenCommand),
+    /// Print the page for the manual, corinth(1)
+    Man,
+    /// Print what makes a shell complete the options
+    Completions {
+        /// For which one
+        shell: clap_complete::Shell,
+    },
 }
 
 /// What a new token shall say, and what signs it.
@@ -126,6 +133,12 @@ fn run(args: &Args) -> io::Result<()> {
             check(&Source { config, settings: source.settings.clone() })
         }
         Some(Command::Token(command)) => print(&format!("{}\n", token(command)?)),
+        Some(Command::Man) => print(&manual()?),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut command(), "corinth", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
     }
 }
 
@@ -134,6 +147,22 @@ fn print(text: &str) -> io::Result<()> {
     let _ = write!(io::stdout(), "{text}");
     let _ = io::stdout().flush();
     Ok(())
+}
+
+/// The program's page of the manual and, below it, those of what it does besides serving.
+fn manual() -> io::Result<String> {
+    let mut page = Vec::new();
+    let mut whole = command();
+    whole.build();
+    clap_mangen::Man::new(whole.clone()).render(&mut page)?;
+    for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
+        let name = format!("corinth {}", command.get_name());
+        writeln!(page, ".SH \"{}\"", name.to_uppercase())?;
+        let man = clap_mangen::Man::new(command.clone());
+        man.render_description_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+    }
+    String::from_utf8(page).map_err(io::Error::other)
 }
 
 fn check(source: &Source) -> io::Result<()> {
