@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LIVE, Settings, Source, TokenKey, file, with_environment};
 use crate::http::token::{NewToken, Right};
 use crate::net::host_addresses;
+use crate::shard::doctor::{self, Grade};
 use crate::shard::{Live, Occasion, serve, unix_time};
 
 /// Said below every list of options.
@@ -42,6 +43,13 @@ pub enum Command {
     Config(ConfigCommand),
     /// Print a token that lets its bearer join a room
     Token(TokenCommand),
+    /// Say whether this host is fit for the server, point by point, and what to do where it is not
+    #[command(after_help = PLACES)]
+    Doctor {
+        /// What would be served.
+        #[command(flatten)]
+        source: Box<Source>,
+    },
     /// Print the page for the manual, corinth(1)
     Man,
     /// Print what makes a shell complete the options
@@ -133,6 +141,7 @@ fn run(args: &Args) -> io::Result<()> {
             check(&Source { config, settings: source.settings.clone() })
         }
         Some(Command::Token(command)) => print(&format!("{}\n", token(command)?)),
+        Some(Command::Doctor { source }) => examine(source),
         Some(Command::Man) => print(&manual()?),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -147,6 +156,17 @@ fn print(text: &str) -> io::Result<()> {
     let _ = write!(io::stdout(), "{text}");
     let _ = io::stdout().flush();
     Ok(())
+}
+
+fn examine(source: &Source) -> io::Result<()> {
+    let loaded = source.load(&host_addresses().unwrap_or_default())?;
+    let found = doctor::examine(&loaded.config);
+    let lines: Vec<_> = found.iter().map(|finding| format!("{finding}\n")).collect();
+    print(&lines.concat())?;
+    match found.iter().filter(|finding| finding.grade == Grade::Bad).count() {
+        0 => Ok(()),
+        bad => Err(io::Error::other(format!("{bad} of these keep the server from its work"))),
+    }
 }
 
 /// The program's page of the manual and, below it, those of what it does besides serving.

@@ -2,7 +2,7 @@
 //! sockets and its WebSockets. `docs/internals/shard.md` draws it.
 //!
 //! - `serve`: the server as a whole; `attend`: what its main thread does; `host`: what it needs of
-//!   its host.
+//!   its host; `doctor`: whether it has it.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
 //! - `media`, `accept`: its tasks. `mailbox`: how it talks to the other shards. `admin`: what
 //!   operators ask over HTTP.
@@ -14,6 +14,7 @@ mod admin;
 mod attend;
 mod clock;
 mod counted;
+pub mod doctor;
 mod host;
 mod live;
 mod mailbox;
