@@ -2,12 +2,17 @@
 
 mod common;
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use common::{Client, PATIENCE, server, tcp, wait_until_empty};
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Error, Message};
+
+/// WebSockets that say nothing.
+const IDLE: usize = 2000;
 
 /// The status that an upgrade is refused with.
 fn refused(http: SocketAddr, room: &str, peer: &str) -> u16 {
@@ -127,7 +132,7 @@ fn an_address_has_so_many_connections_on_all_shards_together() {
         drop(over);
         let deadline = PATIENCE.as_millis() / 5;
         let next = (0..deadline).find_map(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
             enter("192.0.2.1", 20).ok()
         });
         first.push(next.expect("there is room again"));
@@ -151,5 +156,42 @@ fn who_waits_to_be_heard_has_a_limit_too() {
         answer.is_ok_and(|count| count > 0)
     });
     assert!(counted);
+    server.stop().unwrap();
+}
+
+/// One call goes on beside everything that a server has to bear with.
+#[test]
+fn idle_slow_and_deaf_clients_disturb_nobody() {
+    let server = server(2, &[]);
+    let http = server.http_addr();
+    let idle: Vec<_> = (0..IDLE)
+        .map(|i| Client::connect(http, &format!("idle{}", i % 100), &i.to_string()))
+        .collect();
+    // Heads that never end, a byte at a time.
+    let mut slow: Vec<_> = (0..200).map(|_| tcp(http)).collect();
+    // One that joins a room and reads nothing that is said there.
+    let mut deaf = Client::connect(http, "room", "deaf");
+    deaf.send_request("join", json!({}));
+    let (mut a, mut b) = (Client::connect(http, "room", "a"), Client::connect(http, "other", "b"));
+    a.join();
+    b.join();
+    for round in 0..50 {
+        for stream in &mut slow {
+            let _ = stream.write_all(b"G");
+        }
+        let mut guest = Client::connect(http, "room", "guest");
+        guest.request("join", json!({ "appData": "x".repeat(10_000) }));
+        drop(guest);
+        for client in [&mut a, &mut b] {
+            let began = Instant::now();
+            client.request("createTransport", json!({ "id": round, "options": {} }));
+            client.notify("closeTransport", json!({ "id": round }));
+            let took = began.elapsed();
+            assert!(took < Duration::from_secs(2), "round {round}: {took:?}");
+        }
+    }
+    assert!(common::total(http, "peers") >= IDLE as u64 + 2, "nobody was sent away for it");
+    drop((idle, slow, deaf, a, b));
+    wait_until_empty(http);
     server.stop().unwrap();
 }

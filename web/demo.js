@@ -26,6 +26,8 @@ let devices = new MediaStream();
 let sources = {};
 /** By peer name, our own first. @type {Map<string, Tile>} */
 const tiles = new Map();
+/** What lets us in where a token is needed; whoever sent the link has put it there. */
+const token = new URLSearchParams(location.search).get('token') ?? undefined;
 /** Counts our attempts to be in a room: what an earlier one still says is ignored. */
 let visit = 0;
 let joining = false;
@@ -62,7 +64,7 @@ async function enter() {
 /** Resolves once we are in the room; what we send follows. */
 async function join(roomId, peerName, problem = '') {
   const mine = ++visit;
-  const joined = await Room.join({ roomId, peerName });
+  const joined = await Room.join({ roomId, peerName, token });
   if (visit !== mine) {
     joined.leave();
     return;
@@ -441,7 +443,7 @@ async function explain(error) {
   if (error instanceof ClosedError && error.code === 'unreachable') {
     const there = await fetch('./', { method: 'HEAD', cache: 'no-store' }).catch(() => null);
     return there
-      ? 'The server refused the connection. The room may be full.'
+      ? 'The server refused the connection. The room may be full, or the link lacks its token.'
       : 'The server cannot be reached. It may be down, or your network is.';
   }
   return error instanceof CorinthError ? error.message : `Something went wrong: ${error.message}`;

@@ -1,5 +1,4 @@
-//! L4: which shard owns a room (DESIGN decision 3), and how much each client address has. Later:
-//! which machine.
+//! L4: which shard owns a room (DESIGN decision 3), and how many connections a client address has.
 
 mod addresses;
 mod admission;

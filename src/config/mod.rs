@@ -5,7 +5,7 @@ pub mod file;
 mod settings;
 mod source;
 
-pub use settings::{Announce, Io, Settings, TokenKey, with_environment};
+pub use settings::{Announce, Io, MediaTcp, Settings, TokenKey, with_environment};
 pub use source::{Loaded, Source};
 
 use std::fmt;
@@ -68,6 +68,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// UDP port of shard 0; shard i adds i. 0 is any.
     pub media_port: u16,
+    /// Where media comes over TCP; never `Auto`.
+    pub media_tcp: MediaTcp,
     /// Where media is served, best candidate first.
     pub media_addresses: Vec<MediaAddress>,
     /// Number of shards; each takes a core, about 10 MB and, with four media addresses, 16
@@ -93,10 +95,10 @@ pub struct Config {
     pub ping_interval: Duration,
     /// From which share of its core on, in thousandths, a shard takes no new rooms and peers.
     pub busy_max: u64,
-    /// How long rooms may go on when the server is told to stop.
-    pub drain_time: Duration,
     /// Bounds of what clients may have and do.
     pub limits: Limits,
+    /// How long rooms may go on when the server is told to stop.
+    pub drain_time: Duration,
     /// Filter for the log, as the tracing crates read it.
     pub log: String,
 }
@@ -158,6 +160,11 @@ impl Config {
         let config = Config {
             http: settings.http.unwrap_or(HTTP),
             media_port: settings.media_port.unwrap_or(MEDIA_PORT),
+            media_tcp: match settings.media_tcp.unwrap_or(MediaTcp::Auto) {
+                MediaTcp::Auto if settings.http.unwrap_or(HTTP).ip().is_loopback() => MediaTcp::Off,
+                MediaTcp::Auto => MediaTcp::Http,
+                said => said,
+            },
             media_addresses: media_addresses(settings, host)?,
             shards: shards(settings)?,
             io: match settings.io.unwrap_or(Io::Auto) {
@@ -177,8 +184,8 @@ impl Config {
             anyone: settings.anyone_may_join_without_a_token.unwrap_or(false),
             ping_interval: ping_interval(settings)?,
             busy_max: busy_max(settings)?,
-            drain_time: Duration::from_secs(settings.drain_time.unwrap_or(DRAIN_TIME).into()),
             limits: limits(settings)?,
+            drain_time: Duration::from_secs(settings.drain_time.unwrap_or(DRAIN_TIME).into()),
             log: log(settings)?,
         };
         check_open(&config)?;

@@ -99,6 +99,12 @@ settings! {
     #[arg(value_name = "IP", value_delimiter = ',')]
     media_address: Vec<IpAddr>,
 
+    /// Where media comes over TCP, from networks that let no UDP through: on the port of --http
+    /// (http), on a port of its own on each media address (PORT), or not (off). auto is http, but
+    /// off where that is loopback [default: auto]
+    #[arg(value_name = "WHERE")]
+    media_tcp: MediaTcp,
+
     /// Tell browsers PUBLIC in place of the media address LOCAL, where a NAT maps the one to the
     /// other with the same ports; once for each address
     #[arg(value_name = "LOCAL=PUBLIC", value_delimiter = ',')]
@@ -130,11 +136,6 @@ settings! {
     /// peers (503), until it has been below four fifths of that for three seconds [default: 0.85]
     #[arg(value_name = "SHARE")]
     busy_max: f64,
-
-    /// How long rooms may go on when the server is told to stop (SIGTERM, or POST /admin/drain): it
-    /// takes no new ones, and ends with the last of them or after this time [default: 60]
-    #[arg(value_name = "SECONDS")]
-    drain_time: u32,
 
     /// Rooms of the server; one more gets 503 [default: 10000]
     #[arg(value_name = "N", help_heading = "Limits")]
@@ -173,6 +174,11 @@ settings! {
     /// Bytes of an appData, 16384 at most; a longer one gets 429 [default: 16384]
     #[arg(value_name = "N", help_heading = "Limits")]
     max_app_data: u32,
+
+    /// How long rooms may go on when the server is told to stop (SIGTERM, or POST /admin/drain): it
+    /// takes no new ones, and ends with the last of them or after this time [default: 60]
+    #[arg(value_name = "SECONDS")]
+    drain_time: u32,
 
     /// What is logged to standard error: error, warn, info, debug, trace, or by module
     /// (info,corinth::shard=debug) [default: info]
@@ -263,6 +269,54 @@ impl TryFrom<String> for TokenKey {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+/// What `media-tcp` may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "PortOrWord")]
+pub enum MediaTcp {
+    /// `Http` unless that is on loopback.
+    Auto,
+    /// Nowhere.
+    Off,
+    /// Where HTTP is.
+    Http,
+    /// On this port of each media address.
+    Port(u16),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PortOrWord {
+    Port(u16),
+    Word(String),
+}
+
+impl FromStr for MediaTcp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            "http" => Ok(Self::Http),
+            text => text
+                .parse()
+                .map(Self::Port)
+                .map_err(|_| "auto, off, http or a port is wanted".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<PortOrWord> for MediaTcp {
+    type Error = String;
+
+    fn try_from(value: PortOrWord) -> Result<Self, String> {
+        match value {
+            PortOrWord::Port(port) => Ok(Self::Port(port)),
+            PortOrWord::Word(word) => word.parse(),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub async fn receive(stream: &mut Stream, tls: Option<&Tls>) -> Result<Received,
     };
     let received = async {
         if let Some(tls) = tls
-            && stream.first_byte().await.map_err(|_| None)? == Some(HANDSHAKE)
+            && stream.peek(1).await.map_err(|_| None)? == Some(&[HANDSHAKE])
         {
             stream.start_tls(tls.config()).map_err(|_| None)?;
         }

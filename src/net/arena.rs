@@ -96,7 +96,7 @@ impl TxArena {
     /// What waits, in the order of the commits.
     pub(super) fn trains(&self) -> impl Iterator<Item = (Path, TxTrain<'_>)> {
         self.trains.iter().map(|train| {
-            let Path::Udp { remote, .. } = train.path;
+            let remote = train.path.remote();
             let bytes = &self.bytes[train.start..train.end];
             (train.path, TxTrain::new(remote, bytes, train.segment))
         })

@@ -64,15 +64,17 @@ impl Stream {
         Ok(address)
     }
 
-    /// Waits for the first byte, which tells protocols apart; it will be read all the same. `None`:
-    /// the connection ended without one.
-    pub async fn first_byte(&mut self) -> io::Result<Option<u8>> {
-        if self.input.is_empty() {
-            let mut chunk = [0; READ_MAX];
-            let len = self.tcp.read(&mut chunk).await?;
-            self.input.extend_from_slice(&chunk[..len]);
+    /// Waits for the first `len` bytes, before any was read: they tell protocols apart, and will be
+    /// read all the same. `None`: the connection ended without them.
+    pub async fn peek(&mut self, len: usize) -> io::Result<Option<&[u8]>> {
+        let mut chunk = [0; READ_MAX];
+        while self.input.len() < len {
+            match self.tcp.read(&mut chunk).await? {
+                0 => return Ok(None),
+                received => self.input.extend_from_slice(&chunk[..received]),
+            }
         }
-        Ok(self.input.first().copied())
+        Ok(self.input.get(..len))
     }
 
     /// From here on the connection is TLS, and what is read and written goes through it.

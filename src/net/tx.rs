@@ -128,7 +128,8 @@ where
         let (paths, trains) = ([None; BATCH], [TxTrain::EMPTY; BATCH]);
         let mut batch = Batch { socket, paths, trains, len: 0 };
         for (path, train) in arena.trains() {
-            let Path::Udp { socket: SocketId(id), .. } = path;
+            // What goes over TCP does not come here.
+            let Path::Udp { socket: SocketId(id), .. } = path else { continue };
             if usize::from(id) != socket {
                 continue;
             }

@@ -24,6 +24,7 @@ mod timers;
 mod turn;
 
 pub use crate::transport::dtls::Identity;
+pub use crate::transport::ice::shard_of_ufrag;
 pub use outbox::{CloseReason, Newcomer, Outbox};
 pub use report::REPORT_MAX;
 pub use router::{Candidate, Router, RouterConfig};

@@ -178,8 +178,10 @@ impl Router {
 }
 
 fn remote(path: Path) -> String {
-    let Path::Udp { remote, .. } = path;
-    format!("udp {remote}")
+    match path {
+        Path::Udp { remote, .. } => format!("udp {remote}"),
+        Path::Tcp { remote, .. } => format!("tcp {remote}"),
+    }
 }
 
 fn codec_name(codec: Codec) -> &'static str {

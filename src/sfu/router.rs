@@ -61,6 +61,8 @@ pub struct RouterConfig {
     pub shard: ShardId,
     /// In order of preference, best first.
     pub candidates: Vec<Candidate>,
+    /// Where clients may connect to by TCP, best first; after the others.
+    pub tcp_candidates: Vec<SocketAddr>,
     /// The server's DTLS certificate and settings.
     pub identity: Identity,
     /// The `Instant` that [`Timestamp`] counts from (dimpl wants `Instant`s).
@@ -306,7 +308,6 @@ impl Router {
         }
         let slot = out.slot().ok_or(DropReason::EgressFull)?;
         let (id, unknown) = (&request.transaction_id, request.unknown_required.as_slice());
-        let Path::Udp { remote, .. } = path;
         let refusal = if !unknown.is_empty() {
             Some((UNKNOWN_ATTRIBUTE, "Unknown Attribute"))
         } else if let Some(IceRole::Controlled(_)) = request.role {
@@ -319,7 +320,7 @@ impl Router {
             out.commit(path, len);
             return Ok(());
         }
-        let len = stun::write_success(slot, id, remote, &credentials.key);
+        let len = stun::write_success(slot, id, path.remote(), &credentials.key);
         out.commit(path, len);
         self.open_path(now, key, path, request.use_candidate, out);
         Ok(())
@@ -351,6 +352,19 @@ impl Router {
             self.start_sending(now, key, out);
         }
         self.arm_transport(key);
+    }
+
+    /// Whether a valid check has opened this path, and its transport is there.
+    pub fn has_path(&self, path: Path) -> bool {
+        self.paths.contains_key(&path)
+    }
+
+    /// Nothing can come and go on this path any more: its connection is gone.
+    pub fn handle_path_closed(&mut self, path: Path) {
+        let association = self.paths.remove(&path).and_then(|key| self.transports.get_mut(key));
+        if let Some(association) = association {
+            association.transport.ice_mut().forget(path);
+        }
     }
 
     /// Time has come; early or needless calls do nothing.

@@ -14,10 +14,11 @@ use super::admin;
 use super::clock::unix_time;
 use super::counted::{Lease, Visit, Visits};
 use super::host;
+use super::ice_tcp;
 use super::mailbox::{Entry, HandOver, Mail, Place};
 use super::state::Shard;
 use crate::http::server::{Received, answer, receive, send};
-use crate::http::{Request, Response, Upgrade, asset, health, metrics, stats};
+use crate::http::{HEAD_TIME, Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::Stream;
 use crate::sfu::Newcomer;
 use crate::signal::{Connection, Outgoing};
@@ -26,9 +27,26 @@ use crate::types::{PeerKey, Refusal, ShardId};
 /// After a failed accept: out of descriptors, most likely, and that takes time to pass.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What connections to a listener are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// HTTP, WebSockets, and media over TCP where that is served.
+    Everything,
+    /// Media over TCP.
+    Media,
+}
+
+/// First byte of media over TCP: a check is shorter than 256 bytes, so its length begins with a
+/// zero. Neither HTTP nor TLS does.
+const LENGTH: u8 = 0;
+
 /// Accepts connections for ever, each served by a task of its own.
-pub(super) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
-    let visits = Rc::new(Visits::default());
+pub(super) async fn accept(
+    shard: Rc<Shard>,
+    listener: TcpListener,
+    purpose: Purpose,
+    visits: Rc<Visits>,
+) {
     let mut failing = false;
     loop {
         match listener.accept().await {
@@ -38,7 +56,8 @@ pub(super) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
                 let Ok(from) = stream.peer_addr() else { continue };
                 match visits.begin(&shard.live(), from.ip().to_canonical()) {
                     Ok(visit) => {
-                        glommio::spawn_local(serve(Rc::clone(&shard), stream, visit)).detach();
+                        let serving = serve(Rc::clone(&shard), stream, purpose, visit);
+                        glommio::spawn_local(serving).detach();
                     }
                     Err(refusal) => turn_away(&shard, stream, refusal).await,
                 }
@@ -63,9 +82,16 @@ async fn turn_away(shard: &Shard, mut stream: TcpStream, refusal: Refusal) {
     }
 }
 
-async fn serve(shard: Rc<Shard>, stream: TcpStream, visit: Visit) {
+async fn serve(shard: Rc<Shard>, stream: TcpStream, purpose: Purpose, visit: Visit) {
     let mut stream = Stream::new(stream);
     let live = shard.live();
+    if shard.common.tcp_media {
+        match (first_byte(&shard, &mut stream).await, purpose) {
+            (Some(LENGTH), _) => return ice_tcp::meet(shard, stream, visit).await,
+            (Some(_), Purpose::Everything) => {}
+            _ => return,
+        }
+    }
     let stopped = async {
         let _ = shard.stopping.acquire(1).await;
         Err(None)
@@ -90,6 +116,17 @@ async fn serve(shard: Rc<Shard>, stream: TcpStream, visit: Visit) {
         Err(Some(response)) => answer(stream, response).await,
         Err(None) => {}
     }
+}
+
+/// What a connection begins with; `None` if it does not.
+async fn first_byte(shard: &Shard, stream: &mut Stream) -> Option<u8> {
+    let given_up = async {
+        let stopped = async { drop(shard.stopping.acquire(1).await) };
+        sleep(HEAD_TIME).or(stopped).await;
+        None
+    };
+    let first = async { stream.peek(1).await.ok().flatten().map(|bytes| bytes[0]) };
+    first.or(given_up).await
 }
 
 async fn page(shard: &Shard, request: &Request) -> Response {

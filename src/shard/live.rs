@@ -59,8 +59,8 @@ impl Live {
         Ok(Live {
             ping_interval: config.ping_interval,
             busy_max: config.busy_max,
-            drain_time: config.drain_time,
             limits: config.limits,
+            drain_time: config.drain_time,
             tls,
             keys: Keys::load(keys)?,
             anyone: config.anyone,
@@ -165,8 +165,8 @@ mod tests {
         Live {
             ping_interval: Duration::from_secs(1),
             busy_max: 850,
-            drain_time: Duration::ZERO,
             limits: Limits::DEFAULT,
+            drain_time: Duration::ZERO,
             tls: None,
             keys: Keys::default(),
             anyone: false,

@@ -41,6 +41,8 @@ pub(super) enum Mail {
     Answer(u64, Answer),
     /// A WebSocket to be, for a room that the addressee owns.
     HandOver(Box<HandOver>),
+    /// A TCP connection for media, of a transport that the addressee has.
+    Media(Box<Detached>),
     /// A connection that the addressee has counted is over.
     Release(Place),
     /// How the sender stands now.

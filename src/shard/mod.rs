@@ -4,8 +4,9 @@
 //! - `serve`: the server as a whole; `attend`: what its main thread does; `host`: what it needs of
 //!   its host; `doctor`: whether it has it.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
-//! - `media`, `accept`: its tasks. `mailbox`: how it talks to the other shards. `admin`: what
-//!   operators ask over HTTP.
+//! - `media`, `accept`, `ice_tcp`: its tasks; `counted`: what counts connections.
+//! - `mailbox`: how it talks to the other shards.
+//! - `admin`: what operators ask over HTTP.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
 //! - `clock`: the only reader of the time. `pulse`: which shards move.
 
@@ -16,6 +17,7 @@ mod clock;
 mod counted;
 pub mod doctor;
 mod host;
+mod ice_tcp;
 mod live;
 mod mailbox;
 mod media;

@@ -1,14 +1,16 @@
 //! Where a shard's Router says things: datagrams into the send arena, text to the queue of its
 //! client's connection.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use slotmap::SecondaryMap;
 
+use super::ice_tcp::Wire;
 use crate::net::{FlushReport, Tx, TxArena};
 use crate::sfu::{CloseReason, Outbox};
 use crate::signal::{Close, Outgoing};
-use crate::types::{DropReason, Path, PeerKey, ShardStats};
+use crate::types::{ConnectionId, DropReason, Path, PeerKey, ShardStats};
 
 /// The one [`Outbox`] of a shard.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) struct ShardOutbox {
     /// What became of the datagrams since the last [`ShardOutbox::settle`].
     report: FlushReport,
     clients: SecondaryMap<PeerKey, Rc<Outgoing>>,
+    wires: HashMap<ConnectionId, Rc<Wire>>,
+    last_wire: u32,
 }
 
 impl ShardOutbox {
@@ -28,6 +32,8 @@ impl ShardOutbox {
             tx,
             report: FlushReport::default(),
             clients: SecondaryMap::new(),
+            wires: HashMap::new(),
+            last_wire: 0,
         }
     }
 
@@ -39,6 +45,21 @@ impl ShardOutbox {
     /// `peer` can be told nothing any more.
     pub(super) fn disconnect(&mut self, peer: PeerKey) {
         self.clients.remove(peer);
+    }
+
+    /// A TCP connection for media: its number.
+    pub(super) fn connect_wire(&mut self, wire: Rc<Wire>) -> ConnectionId {
+        self.last_wire = self.last_wire.wrapping_add(1);
+        let connection = ConnectionId(self.last_wire);
+        self.wires.insert(connection, wire);
+        connection
+    }
+
+    /// It is gone.
+    pub(super) fn disconnect_wire(&mut self, path: Path) {
+        if let Path::Tcp { connection, .. } = path {
+            self.wires.remove(&connection);
+        }
     }
 
     /// Closes every connection.
@@ -59,6 +80,20 @@ impl ShardOutbox {
         stats.drop_many(DropReason::SendRefused, report.refused);
     }
 
+    /// Out of the slot, which stays free.
+    fn send_by_wire(&mut self, connection: ConnectionId, len: usize) {
+        let message = self.arena.slot().and_then(|slot| slot.get(..len));
+        match message.zip(self.wires.get(&connection)) {
+            Some((message, wire)) if wire.push(message) => {
+                self.report.sent += 1;
+                self.report.bytes += len as u64;
+                self.report.trains[0] += 1;
+            }
+            Some(_) => self.report.blocked += 1,
+            None => self.report.refused += 1,
+        }
+    }
+
     fn flush(&mut self) {
         if self.arena.is_empty() {
             return;
@@ -76,7 +111,10 @@ impl Outbox for ShardOutbox {
     }
 
     fn commit(&mut self, path: Path, len: usize) {
-        self.arena.commit(path, len);
+        match path {
+            Path::Udp { .. } => self.arena.commit(path, len),
+            Path::Tcp { connection, .. } => self.send_by_wire(connection, len),
+        }
     }
 
     fn text(&mut self, peer: PeerKey, text: String) {

@@ -1,7 +1,7 @@
 //! One shard's thread: its executor, its tasks, and its end.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,11 @@ use futures_lite::future::{self, FutureExt};
 use glommio::timer::sleep;
 use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle};
 
-use super::accept::{accept, take_over};
+use super::accept::{Purpose, accept, take_over};
 use super::clock::{BusyMeter, Clock};
+use super::counted::Visits;
 use super::host::{IO_MEMORY, RING_DEPTH, explain};
+use super::ice_tcp;
 use super::live::Live;
 use super::mailbox::{Ends, Mail, Mailbox};
 use super::media::{keep_time, receive};
@@ -57,6 +59,8 @@ pub(super) struct Parts {
     pub(super) ends: Ends,
     /// Where it accepts connections.
     pub(super) listener: TcpListener,
+    /// Media over TCP.
+    pub(super) tcp: TcpMedia,
     /// Where it receives media.
     pub(super) sockets: Vec<MediaSocket>,
     /// What clients are told about that.
@@ -69,6 +73,15 @@ pub(super) struct Parts {
     pub(super) live: Arc<Live>,
     /// What the main thread tells it.
     pub(super) orders: Orders,
+}
+
+/// Where media comes over TCP.
+#[derive(Debug, Default)]
+pub(super) struct TcpMedia {
+    /// Where connections for nothing else are accepted.
+    pub(super) listeners: Vec<TcpListener>,
+    /// What clients are told.
+    pub(super) candidates: Vec<SocketAddr>,
 }
 
 /// The executor of this thread, on `core` if that is possible; says whether it was.
@@ -89,7 +102,8 @@ pub(super) fn executor(core: Option<usize>) -> io::Result<(LocalExecutor, bool)>
 
 /// Runs a shard until it is told to stop.
 pub(super) async fn run(parts: Parts) -> io::Result<()> {
-    let Parts { common, ends, listener, sockets, candidates, identity, seed, live, orders } = parts;
+    let Parts { common, ends, listener, tcp, sockets, candidates, .. } = parts;
+    let Parts { identity, seed, live, orders, .. } = parts;
     let queue = |shares, latency, name| {
         glommio::executor().create_task_queue(Shares::Static(shares), latency, name)
     };
@@ -102,6 +116,7 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
     let router = Router::new(RouterConfig {
         shard: ends.shard,
         candidates,
+        tcp_candidates: tcp.candidates,
         identity,
         epoch: clock.epoch(),
         seed,
@@ -121,15 +136,23 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
     tasks.push(glommio::spawn_local_into(keep_time(Rc::clone(&shard)), media)?);
     tasks.push(glommio::spawn_local_into(shake_hands(Rc::clone(&shard)), signal)?);
     tasks.push(glommio::spawn_local_into(beat(Rc::clone(&shard)), signal)?);
-    let accepting = accept(Rc::clone(&shard), net::adopt_listener(listener));
-    let accepting = glommio::spawn_local_into(accepting, signal)?;
+    let media_only = tcp.listeners.into_iter().map(|listener| (listener, Purpose::Media));
+    let visits = Rc::new(Visits::default());
+    let mut accepting = Vec::new();
+    for (listener, purpose) in media_only.chain([(listener, Purpose::Everything)]) {
+        let listener = net::adopt_listener(listener);
+        let task = accept(Rc::clone(&shard), listener, purpose, Rc::clone(&visits));
+        accepting.push(glommio::spawn_local_into(task, signal)?);
+    }
 
     let obey = |order| match order {
         Order::Live(live) => shard.go_on_with(live),
         Order::Drain => shard.drain(),
     };
     orders.follow(obey).await;
-    accepting.cancel().await;
+    for task in accepting {
+        task.cancel().await;
+    }
     say_goodbye(&shard).await;
     // An executor that ends does not drop the tasks that wait, nor the sockets that they hold.
     for task in tasks {
@@ -145,12 +168,18 @@ fn deliver(shard: &Rc<Shard>, signal: TaskQueueHandle, from: ShardId, mail: Mail
         Mail::Answer(number, answer) => shard.answered(number, answer),
         Mail::Release(place) => shard.release(place),
         Mail::Load(load) => shard.note_load(from, load),
-        Mail::HandOver(hand_over) => {
-            match glommio::spawn_local_into(take_over(Rc::clone(shard), *hand_over), signal) {
-                Ok(task) => drop(task.detach()),
-                Err(_) => debug_assert!(false, "the signal queue is never removed"),
-            }
+        Mail::Media(detached) => {
+            spawn(ice_tcp::take_over(Rc::clone(shard), *detached), signal);
         }
+        Mail::HandOver(hand_over) => spawn(take_over(Rc::clone(shard), *hand_over), signal),
+    }
+}
+
+/// Runs a connection's task.
+fn spawn(task: impl Future<Output = ()> + 'static, queue: TaskQueueHandle) {
+    match glommio::spawn_local_into(task, queue) {
+        Ok(task) => drop(task.detach()),
+        Err(_) => debug_assert!(false, "the queues are never removed"),
     }
 }
 

@@ -20,9 +20,9 @@ use super::live::Live;
 use super::mailbox::mesh;
 use super::orders::{Commander, orders};
 use super::pulse::Pulse;
-use super::run::{self, Parts};
+use super::run::{self, Parts, TcpMedia};
 use super::state::Common;
-use crate::config::{Config, MediaAddress};
+use crate::config::{Config, MediaAddress, MediaTcp};
 use crate::net::{MediaSocket, SocketOptions, raise_descriptor_limit};
 use crate::sfu::{Candidate, Identity};
 use crate::types::{IoKind, SocketId};
@@ -80,7 +80,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
     // What may not be asked is not known, and then nothing is said about it.
     let descriptors = raise_descriptor_limit().unwrap_or(u64::MAX);
     host::check_descriptors(descriptors, shards, config.media_addresses.len())?;
-    let listeners = listen(config.http, shards)?;
+    let listeners = listen(config.http, shards, "http")?;
     let http = listeners[0].local_addr()?;
     let ports = config.media_ports(shards).map_err(io::Error::other)?;
     let (events, event) = UnixStream::pair()?;
@@ -105,6 +105,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
         directory_seed: u64::from_ne_bytes(random()?),
         io: config.io,
         even_trains: config.even_trains,
+        tcp_media: config.media_tcp != MediaTcp::Off,
         pulse: Arc::clone(&running.pulse),
         event: Arc::new(running.event.try_clone()?),
         started: unix_time(),
@@ -121,6 +122,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
             common: common.clone(),
             ends,
             listener,
+            tcp: TcpMedia::default(),
             sockets: media.sockets,
             candidates: media.candidates,
             identity: identity.clone(),
@@ -128,6 +130,10 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
             live: Arc::clone(&live),
             orders,
         });
+    }
+    let tcp = listen_for_media(config, &running.media[0], http, shards)?;
+    for (parts, tcp) in parts.iter_mut().zip(tcp) {
+        parts.tcp = tcp;
     }
     let buffers = parts.iter().flat_map(|parts| &parts.sockets);
     let granted = buffers.map(MediaSocket::receive_buffer).min().unwrap_or(usize::MAX);
@@ -263,15 +269,21 @@ fn shard_thread(
 }
 
 /// One listening socket per shard on the same port, among which the kernel spreads connections.
-fn listen(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
+fn listen(address: SocketAddr, shards: usize, setting: &str) -> io::Result<Vec<TcpListener>> {
     let explain = |error: io::Error| {
         let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "; another program has this port, choose one with --http",
-            io::ErrorKind::AddrNotAvailable => "; no interface of this host has this address",
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
-            _ => "",
+            io::ErrorKind::AddrInUse => {
+                format!("; another program has this port, choose one with --{setting}")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "; no interface of this host has this address".into()
+            }
+            io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 need CAP_NET_BIND_SERVICE".into()
+            }
+            _ => String::new(),
         };
-        io::Error::new(error.kind(), format!("cannot serve HTTP on {address}: {error}{hint}"))
+        io::Error::new(error.kind(), format!("cannot listen on TCP {address}: {error}{hint}"))
     };
     // Sockets that share a port share it with any process of this user, another corinth included.
     // One that does not share finds out whether the port is free, and which, if any will do.
@@ -284,6 +296,44 @@ fn listen(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
         Ok(socket.into())
     });
     shared.collect::<io::Result<_>>().map_err(explain)
+}
+
+/// Where each shard gets media over TCP. `bound` is where media is served.
+fn listen_for_media(
+    config: &Config,
+    bound: &[SocketAddr],
+    http: SocketAddr,
+    shards: usize,
+) -> io::Result<Vec<TcpMedia>> {
+    let mut all: Vec<_> = (0..shards).map(|_| TcpMedia::default()).collect();
+    let served = config.media_addresses.iter();
+    let served = served.filter(|a| bound.iter().any(|bound| bound.ip() == a.local));
+    let mut candidates = Vec::new();
+    match config.media_tcp {
+        MediaTcp::Auto | MediaTcp::Off => {}
+        MediaTcp::Http => {
+            let reaches = |ip: IpAddr| {
+                // The wildcard of IPv6 takes both.
+                let any = http.ip().is_unspecified() && (http.is_ipv6() || ip.is_ipv4());
+                any || http.ip() == ip
+            };
+            candidates.extend(served.filter(|a| reaches(a.local)).map(|a| (a.public, http.port())));
+            if candidates.is_empty() && !http.ip().is_unspecified() {
+                candidates.push((http.ip(), http.port()));
+            }
+        }
+        MediaTcp::Port(port) => {
+            for address in served {
+                let listeners = listen((address.local, port).into(), shards, "media-tcp")?;
+                candidates.push((address.public, listeners[0].local_addr()?.port()));
+                all.iter_mut().zip(listeners).for_each(|(one, it)| one.listeners.push(it));
+            }
+        }
+    }
+    for one in &mut all {
+        one.candidates = candidates.iter().copied().map(SocketAddr::from).collect();
+    }
+    Ok(all)
 }
 
 fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {

@@ -14,6 +14,7 @@ use glommio::sync::{Gate, Semaphore};
 
 use super::attend::{DRAIN, IDLE};
 use super::clock::{BusyMeter, Clock};
+use super::ice_tcp::{Frames, Message};
 use super::live::Live;
 use super::mailbox::{Answer, Mail, Mailbox, Place, Question};
 use super::outbox::ShardOutbox;
@@ -22,7 +23,7 @@ use crate::cluster::{Addresses, Admission, Directory, home};
 use crate::net::{Rx, Tx};
 use crate::sfu::Router;
 use crate::types::{
-    Deadline, DropReason, IoKind, Load, Pressure, Refusal, ShardId, ShardStats, Timestamp,
+    Deadline, DropReason, IoKind, Load, Path, Pressure, Refusal, ShardId, ShardStats, Timestamp,
 };
 
 /// What all shards of a process agree on.
@@ -34,6 +35,8 @@ pub(super) struct Common {
     pub(super) directory_seed: u64,
     /// How media gets into the kernel and out of it.
     pub(super) io: IoKind,
+    /// Whether media comes over TCP too.
+    pub(super) tcp_media: bool,
     /// Whether the Router evens trains.
     pub(super) even_trains: bool,
     /// Wakes the main thread; the byte says why (`attend`).
@@ -188,6 +191,36 @@ impl Shard {
             handshaker.wake();
         }
         Ok(received.more)
+    }
+
+    /// Takes messages that came over a TCP connection, as a turn takes datagrams. `false`: the path
+    /// leads nowhere.
+    pub(super) fn handle_messages(&self, path: Path, frames: &mut Frames) -> bool {
+        let open = self.with(|router, now, out| {
+            while let Some(message) = frames.next() {
+                let stats = router.stats_mut();
+                stats.rx_datagrams += 1;
+                match message {
+                    Message::Whole(bytes) => {
+                        stats.rx_bytes += bytes.len() as u64;
+                        router.handle_datagram(now, path, bytes, out);
+                    }
+                    Message::TooLong => stats.drop(DropReason::Truncated),
+                }
+            }
+            router.forward(now, out);
+            router.has_path(path)
+        });
+        self.wake_handshaker();
+        open
+    }
+
+    fn wake_handshaker(&self) {
+        if self.core.borrow().router.has_handshakes()
+            && let Some(handshaker) = self.handshaker.take()
+        {
+            handshaker.wake();
+        }
     }
 
     /// Waits until a step of a handshake is to be taken, and takes it.

@@ -20,6 +20,14 @@ const PASSWORD_LEN: usize = 24;
 /// The local fragment by which a check finds its transport.
 pub type Ufrag = [u8; UFRAG_LEN];
 
+/// Whose transport a fragment names, whichever shard is asked; `None`: it is none of ours.
+pub fn shard_of_ufrag(ufrag: &[u8]) -> Option<ShardId> {
+    let ufrag = Ufrag::try_from(ufrag).ok()?;
+    let digit = |letter: u8| ICE_CHARS.iter().position(|known| *known == letter);
+    let index = digit(ufrag[0])? * ICE_CHARS.len() + digit(ufrag[1])?;
+    u8::try_from(index).ok().map(ShardId)
+}
+
 /// Our side's user name fragment and password of one transport.
 #[derive(Clone)]
 pub struct Credentials {
@@ -195,6 +203,9 @@ mod tests {
         let a = Credentials::generate(ShardId(63), &mut rng);
         let b = Credentials::generate(ShardId(63), &mut rng);
         assert_eq!(&a.ufrag[..2], b"BB", "63 = 1 * 62 + 1");
+        assert_eq!(shard_of_ufrag(&a.ufrag), Some(ShardId(63)));
+        assert_eq!(shard_of_ufrag(b"99aaaaaaaaaa"), None, "there are 256 at most");
+        assert_eq!(shard_of_ufrag(b"BB"), None);
         assert_ne!(a.ufrag, b.ufrag);
         assert_ne!(a.password, b.password);
     }

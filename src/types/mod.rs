@@ -22,7 +22,7 @@ pub use id::{
 };
 pub use limit::Limits;
 pub use load::{Load, Pressure};
-pub use path::{IoKind, Path, SocketId};
+pub use path::{ConnectionId, IoKind, Path, SocketId};
 pub use refusal::Refusal;
 pub use rights::Rights;
 pub use rtp::{Mid, Pt, Rid, SeqNo, Ssrc};

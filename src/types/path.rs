@@ -7,6 +7,10 @@ use std::net::SocketAddr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u8);
 
+/// One of a shard's TCP connections for media; no number comes twice before 2^32 others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
+
 /// How a shard's datagrams get into the kernel and out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IoKind {
@@ -27,4 +31,20 @@ pub enum Path {
         /// The client's address as the socket saw it.
         remote: SocketAddr,
     },
+    /// Over a TCP connection that the client made; it ends with it.
+    Tcp {
+        /// Which one.
+        connection: ConnectionId,
+        /// The client's end.
+        remote: SocketAddr,
+    },
+}
+
+impl Path {
+    /// The client's address.
+    pub fn remote(self) -> SocketAddr {
+        match self {
+            Path::Udp { remote, .. } | Path::Tcp { remote, .. } => remote,
+        }
+    }
 }

@@ -84,6 +84,7 @@ impl World {
         let config = RouterConfig {
             shard: ShardId(0),
             candidates: vec![Candidate { socket: SocketId(0), address }],
+            tcp_candidates: Vec::new(),
             identity: IDENTITIES[0].clone(),
             epoch,
             seed: router_seed,
@@ -220,7 +221,7 @@ impl World {
 
     /// A datagram reaches a client.
     fn arrive(&mut self, path: Path, bytes: &mut [u8]) {
-        let Path::Udp { remote, .. } = path;
+        let remote = path.remote();
         let (who, link) = self.owners[&remote];
         let perfect = self.is_perfect();
         self.clients[who.0].receive(self.now, link, remote, bytes, perfect);
@@ -243,7 +244,7 @@ impl World {
                     client.forget_all();
                 }
                 Said::Datagram(path, bytes) => {
-                    let Path::Udp { remote, .. } = path;
+                    let remote = path.remote();
                     assert!(self.owners.contains_key(&remote), "a datagram to nobody: {path:?}");
                     self.datagrams += 1;
                     self.net.send(self.now, Hop::ToClient(path), bytes);

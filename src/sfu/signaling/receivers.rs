@@ -1,7 +1,9 @@
 //! What clients send, as they say it: transports, and Receivers on them.
 
+use std::net::SocketAddr;
+
 use super::Response;
-use crate::protocol::transport::{IceCandidateType, IceProtocol};
+use crate::protocol::transport::{IceCandidateType, IceProtocol, IceTcpType};
 use crate::protocol::{
     Announcement, CreateReceiver, CreateTransport, Direction, DtlsParameters, DtlsRole, Error,
     IceCandidate, IceParameters, ReceiverCommand, SourceParameters, TransportCreated, envelope,
@@ -44,7 +46,7 @@ impl Router {
         if let Some(parameters) = request.dtls_parameters {
             transport.set_remote(now, parameters);
         }
-        let candidates = if request.udp { self.ice_candidates() } else { Vec::new() };
+        let candidates = self.ice_candidates(request.udp, request.tcp);
         let response = TransportCreated {
             ice_parameters: IceParameters {
                 username_fragment: credentials.ufrag_str().into(),
@@ -65,22 +67,32 @@ impl Router {
         Ok(envelope::success(id, &response))
     }
 
-    /// RFC 8445 §5.1.2.1: type preference 126 (host), local preference by order, component 1.
-    fn ice_candidates(&self) -> Vec<IceCandidate> {
-        let candidates = (0u32..).zip(&self.config.candidates);
-        let candidate = candidates.map(|(index, candidate)| {
-            let priority = (126 << 24) | ((65_535 - index) << 8) | 255;
+    /// What a client may send to. RFC 8445 §5.1.2.1: UDP has type preference 126 (host), local
+    /// preference by order, component 1. TCP is for where that fails (RFC 6544 §4.2): its type
+    /// preference is 90, its local preference direction 4 (passive) over the order.
+    fn ice_candidates(&self, udp: bool, tcp: bool) -> Vec<IceCandidate> {
+        let candidate = |index: u32, protocol: IceProtocol, address: SocketAddr| {
+            let (name, kind, local, tcp_type) = match protocol {
+                IceProtocol::Udp => ("udp", 126, 65_535 - index, None),
+                IceProtocol::Tcp => {
+                    ("tcp", 90, (4 << 13) + 8191 - index, Some(IceTcpType::Passive))
+                }
+            };
             IceCandidate {
-                foundation: format!("udp{}", index + 1),
-                ip: candidate.address.ip(),
-                port: candidate.address.port(),
-                priority,
-                protocol: IceProtocol::Udp,
+                foundation: format!("{name}{}", index + 1),
+                ip: address.ip(),
+                port: address.port(),
+                priority: (kind << 24) | (local << 8) | 255,
+                protocol,
                 candidate_type: IceCandidateType::Host,
-                tcp_type: None,
+                tcp_type,
             }
-        });
-        candidate.collect()
+        };
+        let of_udp = (0..).zip(self.config.candidates.iter().filter(|_| udp));
+        let of_tcp = (0..).zip(self.config.tcp_candidates.iter().filter(|_| tcp));
+        let of_udp = of_udp.map(|(i, it)| candidate(i, IceProtocol::Udp, it.address));
+        let of_tcp = of_tcp.map(|(i, address)| candidate(i, IceProtocol::Tcp, *address));
+        of_udp.chain(of_tcp).collect()
     }
 
     pub(super) fn create_receiver(

@@ -39,6 +39,8 @@ const FIREFOX_PREFS = {
 const LAUNCH = {
   chromium: (profile, env) => chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM, chromiumSandbox: false, args: CHROMIUM_FLAGS, env,
+    // Of servers that signed theirs themselves.
+    ignoreHTTPSErrors: true,
   }),
   // Firefox of Debian speaks BiDi only; what playwright would emulate it does not know.
   firefox: async (profile, env) => {

@@ -16,14 +16,15 @@ const SAMPLES = 6;
 
 /**
  * Lets `names` into a new room, each in the browser given for it, runs `scene(guests)`, and closes
- * the pages. A failure keeps every page's picture and numbers in `out/`.
+ * the pages. `more(room, name)` is what else `Guest.enter` takes. A failure keeps every page's
+ * picture and numbers in `out/`.
  */
-export async function call(server, label, seats, scene) {
+export async function call(server, label, seats, scene, more) {
   const room = newRoom();
   const guests = [];
   try {
     for (const [name, browser] of Object.entries(seats)) {
-      guests.push(await Guest.enter(browser, server, room, name));
+      guests.push(await Guest.enter(browser, server, room, name, undefined, more?.(room, name)));
     }
     await scene(guests, room);
     for (const guest of guests) assert.deepEqual(guest.complaints, [], guest.name);

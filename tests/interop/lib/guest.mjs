@@ -49,11 +49,16 @@ export class Guest {
   /** What the page complained about. */
   complaints = [];
 
-  /** Opens the demo page in `browser` and joins as a person would. */
-  static async enter(browser, server, room, name, camera = CAMERA) {
+  /**
+   * Opens the demo page in `browser` and joins as a person would. `script` runs in the page before
+   * its own.
+   */
+  static async enter(browser, server, room, name, camera = CAMERA, { token, script } = {}) {
     const guest = new Guest(name, await browser.newPage());
     await guest.page.addInitScript(smallCamera, camera);
-    await guest.page.goto(`${server.url}/?${new URLSearchParams({ room, name })}`);
+    if (script) await guest.page.addInitScript(script);
+    const query = new URLSearchParams({ room, name, ...(token && { token }) });
+    await guest.page.goto(`${server.url}/?${query}`);
     await guest.page.click('#join');
     await until(`${name} is in the call`, async () => {
       const { view, error } = await guest.state();

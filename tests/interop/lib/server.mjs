@@ -6,9 +6,9 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { within } from './expect.mjs';
 
-const BINARY = process.env.CORINTH_BIN
+export const BINARY = process.env.CORINTH_BIN
   ?? fileURLToPath(new URL('../../../target/debug/corinth', import.meta.url));
-const OPEN_LINE = /^corinth: open (http:\/\/\S+?)\/?\s*$/m;
+const OPEN_LINE = /^corinth: open (https?:\/\/\S+?)\/?\s*$/m;
 const START_MS = 20_000;
 const STOP_MS = 5_000;
 const OUTPUT_KEPT = 64 * 1024;

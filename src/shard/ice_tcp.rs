@@ -1,0 +1,269 @@
+//! Media over TCP, for networks that let no UDP through: a client connects to a passive candidate
+//! (RFC 6544) and sends what it would have sent as datagrams, each behind its length (RFC 4571).
+//! The connection is a path like any other to the Router; its first message is a check, whose ufrag
+//! names the shard that it belongs to.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures_lite::future::{FutureExt, poll_fn};
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use glommio::timer::sleep;
+
+use super::counted::Visit;
+use super::mailbox::Mail;
+use super::state::Shard;
+use crate::http::HEAD_TIME;
+use crate::net::{Detached, Stream};
+use crate::sfu::shard_of_ufrag;
+use crate::types::limit::{CONSENT_TIMEOUT, DATAGRAM_MAX};
+use crate::types::{Path, ShardId};
+use crate::wire::stun::BindingRequest;
+
+/// A message's length, before it.
+const PREFIX: usize = 2;
+
+/// Bytes that wait for one client's kernel; what comes then is dropped, as a socket's queue would.
+/// Half a second of 4 Mbit/s.
+const QUEUE_MAX: usize = 256 * 1024;
+
+/// Read at once; lies on the stack while a connection is polled.
+const READ_MAX: usize = 16 * 1024;
+
+/// Serves a connection whose first byte is none of HTTP's or TLS's: brings it to its shard.
+pub(super) async fn meet(shard: Rc<Shard>, mut stream: Stream, visit: Visit) {
+    let late = async {
+        sleep(HEAD_TIME).await;
+        None
+    };
+    let owner = async { owner(&mut stream).await.ok().flatten() };
+    let Some(owner) = owner.or(late).await else { return };
+    if owner == shard.id {
+        drop(visit);
+        return carry(shard, stream).await;
+    }
+    if usize::from(owner.0) < shard.common.shards
+        && let Ok(detached) = stream.detach()
+    {
+        // A shard that is too busy to take it gets it again: clients try more than once.
+        let _ = shard.post(owner, Mail::Media(Box::new(detached)));
+    }
+}
+
+/// Which shard has the transport that the first message is a check of.
+async fn owner(stream: &mut Stream) -> io::Result<Option<ShardId>> {
+    let Some(prefix) = stream.peek(PREFIX).await? else { return Ok(None) };
+    let len = usize::from(u16::from_be_bytes([prefix[0], prefix[1]]));
+    if len > DATAGRAM_MAX {
+        return Ok(None);
+    }
+    let message = stream.peek(PREFIX + len).await?.and_then(|bytes| bytes.get(PREFIX..));
+    let check = message.and_then(|message| BindingRequest::parse(message).ok());
+    Ok(check.and_then(|check| shard_of_ufrag(check.username_local)))
+}
+
+/// Takes a connection that another shard accepted.
+pub(super) async fn take_over(shard: Rc<Shard>, detached: Detached) {
+    carry(shard, detached.attach()).await;
+}
+
+/// Carries messages both ways for as long as the Router knows the path.
+async fn carry(shard: Rc<Shard>, mut stream: Stream) {
+    let (Ok(_pass), Ok(remote)) = (shard.gate.enter(), stream.peer_addr()) else { return };
+    let line = Line::open(&shard, remote);
+    let mut frames = Frames::default();
+    loop {
+        let ended = async {
+            let _ = shard.stopping.acquire(1).await;
+            Err(io::ErrorKind::Interrupted.into())
+        };
+        let silent = async {
+            sleep(CONSENT_TIMEOUT).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        let moved = poll_fn(|context| poll_io(&mut stream, &line.wire, &mut frames, context));
+        let moved: io::Result<()> = moved.or(silent).or(ended).await;
+        // Without a valid check at its beginning it is nobody's, and so it is when its transport is
+        // closed.
+        if moved.is_err() || !shard.handle_messages(line.path, &mut frames) {
+            break;
+        }
+        glommio::yield_if_needed().await;
+    }
+    drop(line);
+}
+
+/// A path that the Router may know, and the queue of what it says there.
+struct Line {
+    shard: Rc<Shard>,
+    path: Path,
+    wire: Rc<Wire>,
+}
+
+impl Line {
+    fn open(shard: &Rc<Shard>, remote: std::net::SocketAddr) -> Self {
+        let wire = Rc::new(Wire::default());
+        let connection = shard.with(|_, _, out| out.connect_wire(Rc::clone(&wire)));
+        Self { shard: Rc::clone(shard), path: Path::Tcp { connection, remote }, wire }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.shard.with(|router, _, out| {
+            out.disconnect_wire(self.path);
+            router.handle_path_closed(self.path);
+        });
+    }
+}
+
+/// Moves what can be moved. Ready when something was received; an error is the end.
+fn poll_io(
+    stream: &mut Stream,
+    wire: &Wire,
+    frames: &mut Frames,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    wire.poll_send(stream, context)?;
+    let mut buffer = [0; READ_MAX];
+    match Pin::new(stream).poll_read(context, &mut buffer) {
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        Poll::Ready(Ok(len)) => {
+            frames.push(&buffer[..len]);
+            Poll::Ready(Ok(()))
+        }
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// What waits to be sent on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    bytes: RefCell<Vec<u8>>,
+    /// How much of them is sent.
+    sent: Cell<usize>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Wire {
+    /// Queues one message; false if there is no room for it.
+    pub(super) fn push(&self, message: &[u8]) -> bool {
+        let mut bytes = self.bytes.borrow_mut();
+        let waiting = bytes.len() - self.sent.get();
+        let Ok(len) = u16::try_from(message.len()) else { return false };
+        if waiting + PREFIX + message.len() > QUEUE_MAX {
+            return false;
+        }
+        bytes.extend_from_slice(&len.to_be_bytes());
+        bytes.extend_from_slice(message);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        true
+    }
+
+    fn poll_send(&self, stream: &mut Stream, context: &mut Context<'_>) -> io::Result<()> {
+        *self.waker.borrow_mut() = Some(context.waker().clone());
+        let mut bytes = self.bytes.borrow_mut();
+        while self.sent.get() < bytes.len() {
+            match Pin::new(&mut *stream).poll_write(context, &bytes[self.sent.get()..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(written) => self.sent.set(self.sent.get() + written?),
+                Poll::Pending => break,
+            }
+        }
+        // What was sent is not kept for long, nor moved with every message.
+        if self.sent.get() == bytes.len() || self.sent.get() > QUEUE_MAX {
+            bytes.drain(..self.sent.take());
+        }
+        Ok(())
+    }
+}
+
+/// Messages out of a stream of bytes.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    bytes: Vec<u8>,
+    /// Where the next message begins.
+    at: usize,
+    /// Bytes yet to come of a message that is too long.
+    skip: usize,
+}
+
+/// One message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Message<'a> {
+    /// Whole; may be decrypted in place.
+    Whole(&'a mut [u8]),
+    /// Longer than a datagram can be; it is passed over.
+    TooLong,
+}
+
+impl Frames {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.at);
+        self.at = 0;
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        self.bytes.extend_from_slice(&bytes[skipped..]);
+    }
+
+    /// The next message that is there.
+    pub(super) fn next(&mut self) -> Option<Message<'_>> {
+        let waiting = &self.bytes[self.at..];
+        let len = usize::from(u16::from_be_bytes(*waiting.first_chunk::<PREFIX>()?));
+        if len > DATAGRAM_MAX {
+            let here = (PREFIX + len).min(waiting.len());
+            self.skip = PREFIX + len - here;
+            self.at += here;
+            return Some(Message::TooLong);
+        }
+        if waiting.len() < PREFIX + len {
+            return None;
+        }
+        let start = self.at + PREFIX;
+        self.at = start + len;
+        Some(Message::Whole(&mut self.bytes[start..start + len]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_whole_however_they_are_cut() {
+        let long = vec![7; DATAGRAM_MAX + 1];
+        let mut bytes = Vec::new();
+        for message in [&b"a"[..], b"", &long, b"bcd"] {
+            bytes.extend((message.len() as u16).to_be_bytes());
+            bytes.extend(message);
+        }
+        for step in [1, 2, 3, 5, 1000, bytes.len()] {
+            let (mut frames, mut got) = (Frames::default(), Vec::new());
+            for piece in bytes.chunks(step) {
+                frames.push(piece);
+                while let Some(message) = frames.next() {
+                    got.push(match message {
+                        Message::Whole(bytes) => Some(bytes.to_vec()),
+                        Message::TooLong => None,
+                    });
+                }
+                assert!(frames.bytes.len() <= PREFIX + DATAGRAM_MAX + step);
+            }
+            let whole = |text: &[u8]| Some(text.to_vec());
+            assert_eq!(got, [whole(b"a"), whole(b""), None, whole(b"bcd")], "by {step}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_takes_nothing_keeps_no_more_than_its_queue() {
+        let wire = Wire::default();
+        let taken = (0..1000).take_while(|_| wire.push(&[0; 1000])).count();
+        assert_eq!(taken, QUEUE_MAX / 1002);
+    }
+}

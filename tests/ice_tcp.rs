@@ -1,0 +1,178 @@
+//! Media over TCP, at its door: checks are answered wherever they are asked, and who brings none is
+//! shown out. Whole calls are made by Chromium (`tests/interop/calls/secure.test.mjs`).
+
+mod common;
+#[path = "sim/stun.rs"]
+mod stun;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use common::{Client, server, status, tcp, total, wait_until_empty};
+use serde_json::{Value, json};
+use stun::{Answer, Check, read_answer};
+
+/// A transport as its client was told of it.
+#[derive(Clone)]
+struct Transport {
+    ufrag: String,
+    password: String,
+    candidates: Vec<Value>,
+}
+
+impl Transport {
+    fn create(client: &mut Client, options: Value) -> Self {
+        let made = client.request("createTransport", json!({ "id": 1, "options": options }));
+        let text = |name: &str| made["iceParameters"][name].as_str().unwrap().to_owned();
+        let candidates = made["iceCandidates"].as_array().unwrap().clone();
+        Self { ufrag: text("usernameFragment"), password: text("password"), candidates }
+    }
+
+    /// Where to connect to.
+    fn address(&self) -> SocketAddr {
+        let tcp = self.candidates.iter().find(|one| one["protocol"] == "tcp").unwrap();
+        assert_eq!((&tcp["tcpType"], &tcp["type"]), (&json!("passive"), &json!("host")));
+        let (ip, port) = (tcp["ip"].as_str().unwrap(), tcp["port"].as_u64().unwrap());
+        format!("{ip}:{port}").parse().unwrap()
+    }
+
+    fn check(&self) -> Vec<u8> {
+        let username = format!("{}:them", self.ufrag);
+        let id = [7; 12];
+        let (username, password) = (username.as_str(), self.password.as_str());
+        Check { id, username, password, nominate: true, controlled: false }.encode()
+    }
+
+    fn read_answer(&self, stream: &mut TcpStream) -> SocketAddr {
+        let mut prefix = [0; 2];
+        stream.read_exact(&mut prefix).unwrap();
+        let mut message = vec![0; usize::from(u16::from_be_bytes(prefix))];
+        stream.read_exact(&mut message).unwrap();
+        match read_answer(&message, &self.password) {
+            Answer::Success { mapped, id } => {
+                assert_eq!(id, [7; 12]);
+                mapped
+            }
+            Answer::Error { code, .. } => panic!("{code}"),
+        }
+    }
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let mut bytes = (message.len() as u16).to_be_bytes().to_vec();
+    bytes.extend(message);
+    bytes
+}
+
+/// Whether the server ends a connection on which this is said.
+fn is_closed(mut stream: TcpStream, bytes: &[u8]) -> bool {
+    let _ = stream.write_all(bytes);
+    matches!(stream.read(&mut [0; 64]), Ok(0) | Err(_))
+}
+
+#[test]
+fn a_check_is_answered_whichever_shard_it_comes_to() {
+    let server = server(2, &["--media-tcp", "http"]);
+    let http = server.http_addr();
+    let mut clients = Vec::new();
+    // Rooms on both shards, and connections to both.
+    for room in 0..8 {
+        let mut client = Client::connect(http, &format!("room{room}"), "a");
+        client.join();
+        let transport = Transport::create(&mut client, json!({}));
+        assert_eq!(transport.address(), http);
+        let mut stream = tcp(transport.address());
+        let check = framed(&transport.check());
+        // In pieces, as TCP likes it.
+        for piece in check.chunks(3) {
+            stream.write_all(piece).unwrap();
+        }
+        assert_eq!(transport.read_answer(&mut stream), stream.local_addr().unwrap());
+        // And again on the same connection, with another message in one write.
+        stream.write_all(&[check.clone(), check].concat()).unwrap();
+        for _ in 0..2 {
+            transport.read_answer(&mut stream);
+        }
+        clients.push((client, stream));
+    }
+    assert_eq!(total(http, "transports"), 8);
+    assert_eq!(status(&common::get(http, "/")), 200, "HTTP is served there too");
+    // A transport that is closed takes its connections with it, at the latest when they speak.
+    for (client, stream) in &mut clients {
+        client.notify("closeTransport", json!({ "id": 1 }));
+        client.request("createTransport", json!({ "id": 2, "options": {} }));
+        let _ = stream.write_all(&framed(b"\x80"));
+        // The goodbye of DTLS may come before the end.
+        let ended = (0..10).any(|_| matches!(stream.read(&mut [0; 4096]), Ok(0) | Err(_)));
+        assert!(ended);
+    }
+    drop(clients);
+    wait_until_empty(http);
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_port_of_its_own_serves_media_and_nothing_else() {
+    let server = server(2, &["--media-tcp", "0"]);
+    let http = server.http_addr();
+    let mut client = Client::connect(http, "room", "a");
+    client.join();
+    let transport = Transport::create(&mut client, json!({}));
+    assert_ne!(transport.address(), http);
+    let udp = transport.candidates.iter().filter(|one| one["protocol"] == "udp");
+    let worst = udp.map(|one| one["priority"].as_u64().unwrap()).min().unwrap();
+    let tcp_candidate = transport.candidates.last().unwrap();
+    assert!(tcp_candidate["priority"].as_u64().unwrap() < worst, "UDP is better");
+    let mut stream = tcp(transport.address());
+    stream.write_all(&framed(&transport.check())).unwrap();
+    transport.read_answer(&mut stream);
+    assert!(is_closed(tcp(transport.address()), b"GET / HTTP/1.1\r\n\r\n"));
+    // Who wants one kind only is told of that only.
+    let data = json!({ "id": 2, "options": { "udp": false } });
+    let made = client.request("createTransport", data);
+    let candidates = made["iceCandidates"].as_array().unwrap();
+    assert!(candidates.iter().all(|one| one["protocol"] == "tcp") && !candidates.is_empty());
+    let data = json!({ "id": 3, "options": { "tcp": false } });
+    let made = client.request("createTransport", data);
+    let candidates = made["iceCandidates"].as_array().unwrap();
+    assert!(candidates.iter().all(|one| one["protocol"] == "udp") && !candidates.is_empty());
+    server.stop().unwrap();
+}
+
+#[test]
+fn who_brings_no_check_that_holds_is_shown_out() {
+    let server = server(2, &["--media-tcp", "http"]);
+    let http = server.http_addr();
+    let mut client = Client::connect(http, "room", "a");
+    client.join();
+    let transport = Transport::create(&mut client, json!({}));
+    let good = transport.check();
+    let mut forged = good.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let other = Transport { ufrag: "99aaaaaaaaaa".into(), ..transport.clone() };
+    let nobody =
+        Transport { ufrag: format!("{}aaaaaaaaaa", &transport.ufrag[..2]), ..transport.clone() };
+    for (what, bytes) in [
+        ("forged", framed(&forged)),
+        ("no shard's", framed(&other.check())),
+        ("nobody's", framed(&nobody.check())),
+        ("no STUN", framed(&[0x80; 100])),
+        ("empty", framed(&[])),
+    ] {
+        assert!(is_closed(tcp(http), &bytes), "{what}");
+    }
+    // Half of a message, and then nothing: it is not waited for longer than for a request.
+    let mut slow = tcp(http);
+    slow.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    slow.write_all(&framed(&good)[..20]).unwrap();
+    assert!(matches!(slow.read(&mut [0]), Ok(0)));
+    // Every datagram that a client may send is counted, and none of them did any harm.
+    let mut stream = tcp(http);
+    stream.write_all(&framed(&good)).unwrap();
+    transport.read_answer(&mut stream);
+    let too_long = [framed(&vec![0x80; 1501]), framed(&good)].concat();
+    stream.write_all(&too_long).unwrap();
+    transport.read_answer(&mut stream);
+    server.stop().unwrap();
+}
