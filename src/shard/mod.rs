@@ -8,7 +8,8 @@
 //! - `mailbox`: how it talks to the other shards.
 //! - `admin`: what operators ask over HTTP.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
-//! - `clock`: the only reader of the time. `pulse`: which shards move.
+//! - `clock`: the only reader of the time. `pulse`: which shards move. `journal`: what
+//!   is logged of peers.
 
 mod accept;
 mod admin;
@@ -18,6 +19,7 @@ mod counted;
 pub mod doctor;
 mod host;
 mod ice_tcp;
+mod journal;
 mod live;
 mod mailbox;
 mod media;

@@ -79,7 +79,8 @@ fn a_card_on_another_node_is_seen() {
 fn interrupts_of_one_core_are_seen() {
     let table = |first: u32, second: u32| {
         format!(
-            "      CPU0  CPU1\n 1: 5 900000 IO-APIC timer\n 24: {first} {second} PCI-MSI eth0-rx-0\n"
+            "      CPU0  CPU1\n 1: 5 900000 IO-APIC timer\n \
+             24: {first} {second} PCI-MSI eth0-rx-0\n"
         )
     };
     assert_eq!(interrupts(&table(1000, 10), 2).unwrap().grade, Grade::Poor);
