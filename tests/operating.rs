@@ -212,3 +212,24 @@ fn the_log_says_who_came_and_went_and_where() {
         assert!(line["shard"].is_u64() && line["level"] == "INFO", "{line}");
     }
 }
+
+#[test]
+fn the_dashboard_asks_for_what_there_is() {
+    let server = server(1, &[]);
+    let page = get(server.http_addr(), "/metrics");
+    let dashboard: Value = serde_json::from_str(include_str!("../scripts/grafana.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    let mut asked = BTreeSet::new();
+    for target in targets {
+        let expression = target["expr"].as_str().unwrap();
+        let words = expression.split(|c: char| !c.is_alphanumeric() && c != '_');
+        asked.extend(words.filter(|w| w.starts_with("corinth_") || w.starts_with("process_")));
+    }
+    assert!(asked.len() > 10, "{asked:?}");
+    for name in asked {
+        let there = page.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
+        assert!(there, "{name} is no metric");
+    }
+    server.stop().unwrap();
+}
