@@ -161,6 +161,7 @@ fn who_waits_to_be_heard_has_a_limit_too() {
 
 /// One call goes on beside everything that a server has to bear with.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long an answer takes is what is measured")]
 fn idle_slow_and_deaf_clients_disturb_nobody() {
     let server = server(2, &[]);
     let http = server.http_addr();

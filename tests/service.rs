@@ -1,5 +1,5 @@
-//! `scripts/install.sh` and `scripts/corinth.service`: what is installed, what systemd thinks of it,
-//! and whether the program runs under the system calls that it leaves. systemd need not run.
+//! `scripts/install.sh` and `scripts/corinth.service`: what is installed, what systemd thinks of
+//! it, and whether the program runs under the system calls that it leaves. systemd need not run.
 
 mod common;
 
