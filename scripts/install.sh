@@ -54,8 +54,9 @@ if [ ! -e "$etc/token.key" ]; then
   (umask 027; head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' > "$etc/token.key")
 fi
 if [ ! -e "$etc/corinth.toml" ]; then
-  { cat "$made/corinth.toml"; printf '\n# ---- Of this host\n\ntoken-key = ["main=/etc/corinth/token.key"]\n'; } \
-    > "$etc/corinth.toml"
+  cp "$made/corinth.toml" "$etc/corinth.toml"
+  printf '\n# ---- Of this host\n\ntoken-key = ["main=/etc/corinth/token.key"]\n' \
+    >> "$etc/corinth.toml"
 fi
 on_host chgrp -R corinth "$etc"
 on_host "$root/usr/bin/corinth" config check "$etc/corinth.toml"
