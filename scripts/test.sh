@@ -61,6 +61,7 @@ tools() {
   [ "$(uname -m)" != x86_64 ] || command -v valgrind >/dev/null || missing+=(valgrind libc6-dbg)
   command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
   command -v promtool >/dev/null || missing+=(prometheus)
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
   if [ "$browsers" = yes ]; then
     [ -x "$chromium" ] || missing+=(chromium)
     [ -x "$firefox" ] || missing+=(firefox-esr)
