@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command in network and process namespaces of its own: 127.0.0.1, 10.9.0.1 (with a default
-# route, without which Firefox finds no address), fd00:9::1 and nothing else. What the command started and
-# forgot ends with it. Needs root, or a kernel that lets anyone make user namespaces.
+# route, without which Firefox finds no address), fd00:9::1 and nothing else. What the command
+# started and forgot ends with it. Needs root, or a kernel that lets anyone make user namespaces.
 #
 #   scripts/in-netns.sh COMMAND [ARGUMENT…]
 set -euo pipefail

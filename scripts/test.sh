@@ -65,6 +65,7 @@ tools() {
   command -v unshare >/dev/null || missing+=(util-linux)
   command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
   command -v promtool >/dev/null || missing+=(prometheus)
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
   if [ "$browsers" = yes ]; then
     [ -x "$chromium" ] || missing+=(chromium)
     [ -x "$firefox" ] || missing+=(firefox-esr)

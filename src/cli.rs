@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LIVE, Settings, Source, TokenKey, file, with_environment};
+use crate::config::{Config, LIVE, LogFormat, Settings, Source, TokenKey, file, with_environment};
 use crate::http::token::{NewToken, Right};
 use crate::net::host_addresses;
+use crate::shard::doctor::{self, Grade};
 use crate::shard::{Live, Occasion, serve, unix_time};
 
 /// Said below every list of options.
@@ -42,6 +43,20 @@ pub enum Command {
     Config(ConfigCommand),
     /// Print a token that lets its bearer join a room
     Token(TokenCommand),
+    /// Say whether this host is fit for the server, point by point, and what to do where it is not
+    #[command(after_help = PLACES)]
+    Doctor {
+        /// What would be served.
+        #[command(flatten)]
+        source: Box<Source>,
+    },
+    /// Print the page for the manual, corinth(1)
+    Man,
+    /// Print what makes a shell complete the options
+    Completions {
+        /// For which one
+        shell: clap_complete::Shell,
+    },
 }
 
 /// What a new token shall say, and what signs it.
@@ -126,6 +141,13 @@ fn run(args: &Args) -> io::Result<()> {
             check(&Source { config, settings: source.settings.clone() })
         }
         Some(Command::Token(command)) => print(&format!("{}\n", token(command)?)),
+        Some(Command::Doctor { source }) => examine(source),
+        Some(Command::Man) => print(&manual()?),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut command(), "corinth", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
     }
 }
 
@@ -134,6 +156,33 @@ fn print(text: &str) -> io::Result<()> {
     let _ = write!(io::stdout(), "{text}");
     let _ = io::stdout().flush();
     Ok(())
+}
+
+fn examine(source: &Source) -> io::Result<()> {
+    let loaded = source.load(&host_addresses().unwrap_or_default())?;
+    let found = doctor::examine(&loaded.config);
+    let lines: Vec<_> = found.iter().map(|finding| format!("{finding}\n")).collect();
+    print(&lines.concat())?;
+    match found.iter().filter(|finding| finding.grade == Grade::Bad).count() {
+        0 => Ok(()),
+        bad => Err(io::Error::other(format!("{bad} of these keep the server from its work"))),
+    }
+}
+
+/// The program's page of the manual and, below it, those of what it does besides serving.
+fn manual() -> io::Result<String> {
+    let mut page = Vec::new();
+    let mut whole = command();
+    whole.build();
+    clap_mangen::Man::new(whole.clone()).render(&mut page)?;
+    for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
+        let name = format!("corinth {}", command.get_name());
+        writeln!(page, ".SH \"{}\"", name.to_uppercase())?;
+        let man = clap_mangen::Man::new(command.clone());
+        man.render_description_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+    }
+    String::from_utf8(page).map_err(io::Error::other)
 }
 
 fn check(source: &Source) -> io::Result<()> {
@@ -167,18 +216,34 @@ fn token(command: &TokenCommand) -> io::Result<String> {
     token.sign(command.private_key.as_ref().unwrap_or(&key.file))
 }
 
+/// Begins to log; what is returned replaces the filter.
+fn start_log(config: &Config) -> Box<dyn Fn(EnvFilter) -> io::Result<()>> {
+    // Colours are for people: a journal would keep their codes as text.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(&config.log)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    match config.log_format {
+        LogFormat::Text => {
+            let log = log.with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move |filter| handle.reload(filter).map_err(io::Error::other))
+        }
+        LogFormat::Json => {
+            let log = log.json().flatten_event(true).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move |filter| handle.reload(filter).map_err(io::Error::other))
+        }
+    }
+}
+
 /// Serves until a signal comes.
 fn run_server(source: &Source) -> io::Result<()> {
     let host = host_addresses().unwrap_or_default();
     let first = source.load(&host)?;
-    // Colours are for people: a journal would keep their codes as text.
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(&first.config.log)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_filter_reloading();
-    let filter = log.reload_handle();
-    log.init();
+    let set_filter = start_log(&first.config);
     let mut live = Live::load(&first.config, None)?;
     let running = serve(&first.config, live.clone())?;
     // Before it is said that it serves: whoever waits for that may signal at once.
@@ -193,7 +258,7 @@ fn run_server(source: &Source) -> io::Result<()> {
         live = Live::load(&now.config, Some(&live))?;
         if occasion == Occasion::Asked {
             warn_of_what_waits(&first.settings, &now.settings);
-            filter.reload(EnvFilter::new(&now.config.log)).map_err(io::Error::other)?;
+            set_filter(EnvFilter::new(&now.config.log))?;
         }
         last = now;
         Ok(live.clone())

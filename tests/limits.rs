@@ -132,7 +132,7 @@ fn an_address_has_so_many_connections_on_all_shards_together() {
         drop(over);
         let deadline = PATIENCE.as_millis() / 5;
         let next = (0..deadline).find_map(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
             enter("192.0.2.1", 20).ok()
         });
         first.push(next.expect("there is room again"));
@@ -161,6 +161,7 @@ fn who_waits_to_be_heard_has_a_limit_too() {
 
 /// One call goes on beside everything that a server has to bear with.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long an answer takes is what is measured")]
 fn idle_slow_and_deaf_clients_disturb_nobody() {
     let server = server(2, &[]);
     let http = server.http_addr();

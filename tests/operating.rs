@@ -126,7 +126,7 @@ fn a_shard_that_is_stuck_is_seen() {
         let answer = answers.into_iter().find(|answer| answer.contains(" 503 "));
         answer.unwrap_or_else(|| panic!("{path}: nobody says that it is stuck"))
     };
-    assert!(sick("/healthz").contains("shard 1 has not moved for 3 seconds"));
+    assert!(sick("/healthz").contains("shard 1 has not moved for "));
     assert!(sick("/readyz").contains("shard 1 has not moved"));
     drop(frozen);
     let well = (0..60).any(|_| {
@@ -180,5 +180,56 @@ fn rooms_are_shown_to_who_runs_the_server() {
     assert_eq!(ask("/admin/rooms/nobody").0, 404);
     assert_eq!(ask("/admin/nothing").0, 404);
     assert_eq!(status(&get(http, "/admin/rooms")), 403, "its Host is no loopback");
+    server.stop().unwrap();
+}
+
+#[test]
+fn the_log_says_who_came_and_went_and_where() {
+    let log = |format: &str| {
+        let mut command = common::program::corinth(&["--http", "127.0.0.1:0", "--shards", "2"]);
+        let mut serving =
+            Serving::spawn(command.args(["--log-format", format]).stderr(Stdio::piped()));
+        let mut client = Client::connect(serving.http, "my%20room", "Ada");
+        client.join();
+        client.request("createTransport", json!({"id": 17, "options": {}}));
+        drop(client);
+        serving.signal("TERM");
+        assert_eq!(serving.exit_code(Duration::from_secs(10)), Some(0));
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut serving.child.stderr.take().unwrap(), &mut text)
+            .unwrap();
+        text
+    };
+    let text = log("text");
+    assert!(text.contains("connected shard=") && text.contains("room=\"my room\""), "{text}");
+    let lines = log("json");
+    let lines: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+    for (message, transports) in [("connected", Value::Null), ("gone", json!("17"))] {
+        let line = lines.iter().find(|line| line["message"] == message).expect(message);
+        assert_eq!((&line["room"], &line["peer"]), (&json!("my room"), &json!("Ada")), "{line}");
+        assert_eq!(line["transports"], transports, "{line}");
+        assert!(line["shard"].is_u64() && line["level"] == "INFO", "{line}");
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_what_there_is() {
+    let server = server(1, &[]);
+    let page = get(server.http_addr(), "/metrics");
+    let dashboard: Value = serde_json::from_str(include_str!("../scripts/grafana.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    let mut asked = BTreeSet::new();
+    for target in targets {
+        let expression = target["expr"].as_str().unwrap();
+        let words = expression.split(|c: char| !c.is_alphanumeric() && c != '_');
+        asked.extend(words.filter(|w| w.starts_with("corinth_") || w.starts_with("process_")));
+    }
+    assert!(asked.len() > 10, "{asked:?}");
+    for name in asked {
+        let there = page.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
+        assert!(there, "{name} is no metric");
+    }
     server.stop().unwrap();
 }

@@ -5,7 +5,7 @@ pub mod file;
 mod settings;
 mod source;
 
-pub use settings::{Announce, Io, MediaTcp, Settings, TokenKey, with_environment};
+pub use settings::{Announce, Io, LogFormat, MediaTcp, Settings, TokenKey, with_environment};
 pub use source::{Loaded, Source};
 
 use std::fmt;
@@ -99,6 +99,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long rooms may go on when the server is told to stop.
     pub drain_time: Duration,
+    /// How the log is written.
+    pub log_format: LogFormat,
     /// Filter for the log, as the tracing crates read it.
     pub log: String,
 }
@@ -186,6 +188,7 @@ impl Config {
             busy_max: busy_max(settings)?,
             limits: limits(settings)?,
             drain_time: Duration::from_secs(settings.drain_time.unwrap_or(DRAIN_TIME).into()),
+            log_format: settings.log_format.unwrap_or_default(),
             log: log(settings)?,
         };
         check_open(&config)?;

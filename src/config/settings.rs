@@ -180,6 +180,11 @@ settings! {
     #[arg(value_name = "SECONDS")]
     drain_time: u32,
 
+    /// How the log is written: lines for people, or each an object of JSON with the ids of room and
+    /// peer, for programs [default: text]
+    #[arg(value_name = "FORMAT", value_enum)]
+    log_format: LogFormat,
+
     /// What is logged to standard error: error, warn, info, debug, trace, or by module
     /// (info,corinth::shard=debug) [default: info]
     #[arg(value_name = "LEVEL")]
@@ -204,6 +209,17 @@ pub fn with_environment(command: Command) -> Command {
         _ => arg,
     });
     command.mut_subcommands(with_environment)
+}
+
+/// What `log-format` may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// What `io` may be.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -164,9 +165,18 @@ impl Key {
                 )
             })?
         } else {
+            warn_of_readers(file);
             (Algorithm::HS256, DecodingKey::from_secret(secret(&bytes).map_err(refuse)?))
         };
         Ok(Key { id: id.to_owned(), algorithm, decoding })
+    }
+}
+
+/// Whoever can read a secret can make tokens.
+fn warn_of_readers(file: &Path) {
+    let everybody = |mode: u32| mode & 0o004 != 0;
+    if file.metadata().is_ok_and(|about| everybody(about.permissions().mode())) {
+        tracing::warn!("{}: everybody on this host can read this secret", file.display());
     }
 }
 

@@ -282,9 +282,11 @@ async fn open(shard: Rc<Shard>, mut stream: Stream, entry: Entry, leases: Leases
     if !send(&mut stream, upgrade.response()).await {
         return;
     }
+    shard.log_connected(&upgrade.room, &upgrade.peer);
     let interval = shard.live().ping_interval;
     let mut connection = Connection::new(stream, &read_ahead, outgoing, interval);
     let end = connection.run(|text| session.hear(text)).await;
+    shard.log_gone(&upgrade.room, &upgrade.peer, session.peer);
     // The peer is gone before the goodbye, which may take its time.
     drop(session);
     connection.finish(end).await;

@@ -191,7 +191,7 @@ pub(super) fn cores() -> Vec<usize> {
 }
 
 /// Like `0-3,8`.
-fn cpu_list(list: &str) -> Result<Vec<usize>, ParseIntError> {
+pub(super) fn cpu_list(list: &str) -> Result<Vec<usize>, ParseIntError> {
     let mut cores = Vec::new();
     for range in list.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));

@@ -2,21 +2,24 @@
 //! sockets and its WebSockets. `docs/internals/shard.md` draws it.
 //!
 //! - `serve`: the server as a whole; `attend`: what its main thread does; `host`: what it needs of
-//!   its host.
+//!   its host; `doctor`: whether it has it.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
 //! - `media`, `accept`, `ice_tcp`: its tasks; `counted`: what counts connections.
 //! - `mailbox`: how it talks to the other shards.
 //! - `admin`: what operators ask over HTTP.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
-//! - `clock`: the only reader of the time. `pulse`: which shards move.
+//! - `clock`: the only reader of the time. `pulse`: which shards move. `journal`: what
+//!   is logged of peers.
 
 mod accept;
 mod admin;
 mod attend;
 mod clock;
 mod counted;
+pub mod doctor;
 mod host;
 mod ice_tcp;
+mod journal;
 mod live;
 mod mailbox;
 mod media;

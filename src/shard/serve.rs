@@ -28,7 +28,7 @@ use crate::sfu::{Candidate, Identity};
 use crate::types::{IoKind, SocketId};
 
 /// Wished of each media socket: 2500 full datagrams, 40 ms of a gigabit.
-const MEDIA_BUFFERS: SocketOptions =
+pub(super) const MEDIA_BUFFERS: SocketOptions =
     SocketOptions { receive_buffer: 4 * 1024 * 1024, send_buffer: 4 * 1024 * 1024 };
 
 /// Connections that wait to be accepted, per shard.

@@ -15,6 +15,7 @@ use glommio::sync::{Gate, Semaphore};
 use super::attend::{DRAIN, IDLE};
 use super::clock::{BusyMeter, Clock};
 use super::ice_tcp::{Frames, Message};
+use super::journal::Journal;
 use super::live::Live;
 use super::mailbox::{Answer, Mail, Mailbox, Place, Question};
 use super::outbox::ShardOutbox;
@@ -23,7 +24,8 @@ use crate::cluster::{Addresses, Admission, Directory, home};
 use crate::net::{Rx, Tx};
 use crate::sfu::Router;
 use crate::types::{
-    Deadline, DropReason, IoKind, Load, Path, Pressure, Refusal, ShardId, ShardStats, Timestamp,
+    Deadline, DropReason, IoKind, Load, Path, PeerKey, Pressure, Refusal, ShardId, ShardStats,
+    Timestamp,
 };
 
 /// What all shards of a process agree on.
@@ -64,6 +66,7 @@ pub(super) struct Shard {
     addresses: RefCell<Addresses>,
     admission: RefCell<Admission>,
     drain: Cell<Drain>,
+    journal: Journal,
     mailbox: Mailbox,
     /// When the timer task will wake, and the task.
     armed: Cell<Option<Timestamp>>,
@@ -120,6 +123,7 @@ impl Shard {
             core: RefCell::new(core),
             directory: RefCell::new(Directory::new(id, common.shards, live.limits.rooms)),
             addresses: RefCell::default(),
+            journal: Journal::new(id),
             common,
             live: RefCell::new(live),
             mailbox,
@@ -278,6 +282,17 @@ impl Shard {
     /// Whether a peer of this name is in that room: then who connects under it is no further one.
     pub(super) fn has_peer(&self, room: &str, peer: &str) -> bool {
         self.core.borrow().router.has_peer(room, peer)
+    }
+
+    /// Logs that a peer has connected.
+    pub(super) fn log_connected(&self, room: &str, peer: &str) {
+        self.journal.connected(self.clock.now(), room, peer);
+    }
+
+    /// Logs that a peer is about to be forgotten.
+    pub(super) fn log_gone(&self, room: &str, peer: &str, key: PeerKey) {
+        let transports = self.core.borrow().router.transports_of_peer(key);
+        self.journal.gone(self.clock.now(), room, peer, &transports);
     }
 
     /// Peers now.
