@@ -141,6 +141,11 @@ impl Rig {
         Ok(window.step(&self.scenario))
     }
 
+    /// Peers that are in rooms now.
+    pub fn present(&self) -> usize {
+        self.crowd.rooms().iter().map(|room| room.members().len()).sum()
+    }
+
     async fn measure(&mut self, load: f64, seconds: f64) -> anyhow::Result<Window> {
         let engine = Arc::clone(&self.stage.engine);
         let mut cycles = self.meter.as_ref().and_then(Meter::count_cycles);

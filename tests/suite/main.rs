@@ -63,6 +63,8 @@ async fn play(sets: &[&str], fault: Option<Fault>) -> anyhow::Result<(Step, Vec<
     }
     let mut rig = Rig::new(Arc::new(server), &place, &scenario, Progress::new(true))?;
     let step = rig.step(1.0).await?;
+    // Whoever only visited is gone when a step is over.
+    assert_eq!(rig.present(), step.population.peers);
     rig.end().await;
     drop(relay);
     let found = findings::of_step(&step, &scenario);
