@@ -93,6 +93,13 @@ fn losses(step: &Step, scenario: &Scenario, found: &mut Found) {
             format!("{} packets could not be opened, or were not what was sent", packets.corrupt);
         found.add("corrupt", Severity::Fault, text);
     }
+    if packets.slips > packets.received / 100_000 {
+        let text = format!(
+            "the server renumbered streams {} times within: latency and loss are unsure there",
+            packets.slips
+        );
+        found.add("slips", Severity::Warning, text);
+    }
     if packets.duplicates > packets.received / 1000 && scenario.hostile.downlink_loss == 0.0 {
         let text = format!("{} packets came twice", packets.duplicates);
         found.add("duplicates", Severity::Warning, text);

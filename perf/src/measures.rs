@@ -166,7 +166,11 @@ pub struct Packets {
     pub reordered: u64,
     /// Not readable, not authentic, or with another payload than was sent (probes).
     pub corrupt: u64,
-    /// `expected - received` over `expected`.
+    /// Times that a stream's numbers went on otherwise than its packets before had said: latency
+    /// and loss around them are not to be trusted.
+    #[serde(default)]
+    pub slips: u64,
+    /// `expected - received` over `expected`, without what the generator lost itself.
     pub loss: f64,
     /// Refused by the generator's sending socket.
     pub lost_sender_socket: u64,

@@ -81,7 +81,7 @@ impl Window {
             },
             process: self.process(&packets, seconds),
             agreement: counters.as_ref().map(|it| self.agreement(it, &packets)).unwrap_or_default(),
-            generator: self.generator(seconds),
+            generator: self.generator(),
             packets,
             counters,
             verdicts: Vec::new(),
@@ -124,6 +124,7 @@ impl Window {
             duplicates: streams.duplicates,
             reordered: streams.reordered,
             corrupt: self.tally.corrupt,
+            slips: self.tally.slips,
             loss: lost.saturating_sub(ours) as f64 / expected.max(1) as f64,
             lost_sender_socket: sources.unsent,
             lost_server_queue: queue,
@@ -196,9 +197,9 @@ impl Window {
         .collect()
     }
 
-    fn generator(&self, seconds: f64) -> Generator {
+    fn generator(&self) -> Generator {
         let late = self.tally.late.spread();
-        let busy = self.tally.cpu as f64 / 1e9 / seconds;
+        let busy = self.tally.busy;
         let overflow = self.overflow;
         let given_up = self.tally.sources.given_up;
         let limit = if given_up > 0 {

@@ -118,8 +118,8 @@ pub struct Tally {
     pub datagrams: u64,
     /// See `datagrams`.
     pub messages: u64,
-    /// CPU time of the busiest thread, nanoseconds.
-    pub cpu: u64,
+    /// Share of the time since the window began that the busiest thread was running.
+    pub busy: f64,
     /// Links that open every packet.
     pub probes: usize,
 }
@@ -184,7 +184,7 @@ impl Tally {
         self.key_frame_reasons += other.key_frame_reasons;
         self.datagrams += other.datagrams;
         self.messages += other.messages;
-        self.cpu = self.cpu.max(other.cpu);
+        self.busy = self.busy.max(other.busy);
         self.probes += other.probes;
     }
 }

@@ -2,6 +2,9 @@
 //! would. It never waits for anything but the clock and its socket; what the control side wants
 //! comes as commands between two rounds.
 
+mod receive;
+mod say;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::Ipv4Addr;
@@ -11,20 +14,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use rtp::header::Header;
 use tokio::sync::{mpsc, oneshot};
-use webrtc_util::marshal::Unmarshal;
 
-use super::feedback::{self, AnyPacket, Said};
 use super::link::{Connected, Link};
 use super::log::SourceLog;
-use super::payload;
 use super::socket::{Batch, SharedSocket};
 use super::source::{SourceSpec, SourceTx};
-use super::stream::{StreamRx, Verdict};
+use super::stream::StreamRx;
 use super::tally::Tally;
+use crate::host;
 use crate::sfu::Feedback;
-use crate::{host, ice};
 
 /// How long it sleeps at most: what comes meanwhile waits in the socket's queue, stamped.
 const NAP: u64 = 500_000;
@@ -411,295 +410,6 @@ impl Worker {
         source.remember(number, sealed);
     }
 
-    /// What a client says once a second.
-    fn beat(&mut self, slot: usize, due: u64) {
-        let now = self.now();
-        let Some(link) = self.links.get_mut(slot).and_then(Option::as_deref_mut) else { return };
-        let Some(connected) = link.connected.as_mut() else { return };
-        self.timers.push(Reverse((due.max(now) + BEAT, Timer::Beat(slot))));
-        link.beats += 1;
-        let wall = self.epoch + now;
-        for index in &link.sources {
-            if let Some(sending) = self.sources[*index].as_ref() {
-                let report = feedback::sender_report(&sending.tx, now, wall);
-                say(&self.socket, link.local, connected, &report);
-            }
-        }
-        for (ssrc, stream) in link.ssrcs.iter().copied().zip(&link.streams) {
-            let report = feedback::receiver_report(connected.own_ssrc, ssrc, stream, now);
-            say(&self.socket, link.local, connected, &[report]);
-        }
-        if link.beats.is_multiple_of(BEATS_A_CHECK) {
-            self.check(slot);
-        }
-    }
-
-    fn check(&mut self, slot: usize) {
-        if let Some(link) = self.links.get(slot).and_then(Option::as_deref)
-            && let Some(connected) = &link.connected
-        {
-            // One that is lost is made good by the next.
-            self.socket.send(link.local, connected.remote, &connected.check).ok();
-        }
-    }
-
-    /// A viewer that can show nothing asks for a key frame, as long as that is so.
-    fn ask_for_key_frames(&mut self, slot: usize, now: u64) {
-        let Some(link) = self.links.get_mut(slot).and_then(Option::as_deref_mut) else { return };
-        link.key_frame_due = false;
-        let Some(connected) = link.connected.as_mut() else { return };
-        let begun = link.ssrcs.iter().copied().zip(&link.streams);
-        for (ssrc, stream) in begun.filter(|(_, stream)| stream.waits_for_key()) {
-            link.key_frame_due = true;
-            self.tally.key_frame_reasons += 1;
-            let request = feedback::key_frame_request(connected.own_ssrc, ssrc);
-            about(&self.socket, link.local, connected, (ssrc, stream), now, request);
-        }
-        if link.key_frame_due {
-            self.timers.push(Reverse((now + ASK_AGAIN, Timer::KeyFrame(slot))));
-        }
-    }
-
-    /// Asks for a key frame of everything, needed or not.
-    fn ask_for_nothing(&mut self, slot: usize, due: u64) {
-        let Some(link) = self.links.get_mut(slot).and_then(Option::as_deref_mut) else { return };
-        let Some(connected) = link.connected.as_mut() else { return };
-        if link.ask_every == 0 {
-            return;
-        }
-        self.timers.push(Reverse((due + link.ask_every, Timer::Ask(slot))));
-        let begun = link.ssrcs.iter().copied().zip(&link.streams);
-        for (ssrc, stream) in begun.filter(|(_, stream)| stream.log.video) {
-            let request = feedback::key_frame_request(connected.own_ssrc, ssrc);
-            about(&self.socket, link.local, connected, (ssrc, stream), due, request);
-        }
-    }
-
-    fn give_transport_feedback(&mut self, slot: usize, due: u64) {
-        let Some(link) = self.links.get_mut(slot).and_then(Option::as_deref_mut) else { return };
-        let Some(connected) = link.connected.as_mut() else { return };
-        self.timers.push(Reverse((due + TRANSPORT_FEEDBACK, Timer::TransportFeedback(slot))));
-        let media_ssrc = link.ssrcs.first().copied().unwrap_or(0);
-        if let Some(packet) = link.transport.take(connected.own_ssrc, media_ssrc) {
-            say(&self.socket, link.local, connected, &[packet]);
-        }
-    }
-
-    /// Asks for what is missing, as long as something is.
-    fn ask_again(&mut self, slot: usize, now: u64) {
-        let Some(link) = self.links.get_mut(slot).and_then(Option::as_deref_mut) else { return };
-        link.nack_due = false;
-        let Some(connected) = link.connected.as_mut() else { return };
-        for (ssrc, stream) in link.ssrcs.iter().copied().zip(&link.streams) {
-            let missing = stream.missing(NACKS_MAX);
-            if !missing.is_empty() {
-                link.nack_due = true;
-                let request = feedback::again(connected.own_ssrc, ssrc, &missing);
-                about(&self.socket, link.local, connected, (ssrc, stream), now, request);
-            }
-        }
-        if link.nack_due {
-            self.timers.push(Reverse((now + NACK_AGAIN, Timer::Nack(slot))));
-        }
-    }
-
-    /// Takes one datagram for link `slot`; `None` if it is for nobody.
-    fn take(&mut self, slot: usize, at: u64, datagram: &[u8]) -> Option<()> {
-        let link = self.links.get_mut(slot)?.as_deref_mut()?;
-        // RFC 7983 §7; RFC 5761 §4.
-        match *datagram.first()? {
-            0..=3 if link.connected.is_some() => {
-                let connected = link.connected.as_ref()?;
-                let answer = ice::answer(datagram, connected.remote.into(), &connected.password);
-                if let Some(answer) = answer {
-                    self.socket.send(link.local, connected.remote, &answer).ok();
-                }
-                Some(())
-            }
-            0..=3 | 20..=63 => {
-                // Once it is connected nobody may read there any more.
-                link.door.try_send(Bytes::copy_from_slice(datagram)).ok();
-                Some(())
-            }
-            128..=191 if matches!(datagram.get(1), Some(192..=223)) => {
-                self.take_rtcp(slot, at, datagram);
-                Some(())
-            }
-            128..=191 => self.take_rtp(slot, at, datagram),
-            _ => None,
-        }
-    }
-
-    fn take_rtp(&mut self, slot: usize, at: u64, datagram: &[u8]) -> Option<()> {
-        let ssrc = u32::from_be_bytes(datagram.get(8..12)?.try_into().ok()?);
-        let seq = u16::from_be_bytes(datagram.get(2..4)?.try_into().ok()?);
-        self.tally.datagrams += 1;
-        self.tally.messages += u64::from(self.last != (slot, at));
-        self.last = (slot, at);
-        let link = self.links.get_mut(slot)?.as_deref_mut()?;
-        let connected = link.connected.as_mut()?;
-        if connected.probe
-            && let Some(id) = link.feedback.transport_cc
-        {
-            note_transport_number(&mut link.transport, datagram, id, at);
-        }
-        let known = link.find(ssrc);
-        let index = match known {
-            Some(index) => index,
-            None if link.foreign.contains(&ssrc) => {
-                return self.take_foreign(slot, at, datagram);
-            }
-            None => match self.meet(slot, ssrc, datagram) {
-                Some(index) => index,
-                None => return Some(()),
-            },
-        };
-        let link = self.links.get_mut(slot)?.as_deref_mut()?;
-        let connected = link.connected.as_mut()?;
-        let stream = link.streams.get_mut(index)?;
-        if self.downlink_loss > 0.0 && self.rng.random_bool(self.downlink_loss) {
-            stream.lose(seq);
-            return Some(());
-        }
-        // The first one was opened when the stream was met.
-        if known.is_some() && (connected.probe || stream.wants_opening()) {
-            match open(connected, datagram) {
-                Some((identity, _)) if identity.source != stream.source => {
-                    // The SSRC has another source now.
-                    let index = link.bind(ssrc, identity.source)?;
-                    link.streams[index].learn(seq, identity.number);
-                    return self.take_known(slot, index, seq, datagram.len(), at);
-                }
-                Some((identity, whole)) => {
-                    self.tally.slips += u64::from(!stream.learn(seq, identity.number));
-                    self.tally.corrupt += u64::from(!whole);
-                }
-                // Also what comes again: the opener takes nothing twice.
-                None if stream.number(seq).is_some_and(|number| stream.has(number)) => {}
-                None => {
-                    self.tally.corrupt += 1;
-                    return Some(());
-                }
-            }
-        }
-        self.take_known(slot, index, seq, datagram.len(), at)
-    }
-
-    fn take_known(
-        &mut self,
-        slot: usize,
-        index: usize,
-        seq: u16,
-        len: usize,
-        at: u64,
-    ) -> Option<()> {
-        let link = self.links.get_mut(slot)?.as_deref_mut()?;
-        let stream = link.streams.get_mut(index)?;
-        let had_frame = stream.first_frame().is_some();
-        let could_show = !stream.waits_for_key();
-        match stream.take(seq, len, at, self.freeze) {
-            Verdict::Came(Some(latency)) => self.tally.latency.note(latency),
-            Verdict::Came(None) | Verdict::Duplicate => {}
-            Verdict::Astray => self.tally.slips += 1,
-        }
-        if !had_frame && let Some(time) = stream.first_frame() {
-            let within = stream.asked_at >= self.window_began;
-            match within {
-                true => self.tally.first_frame.note(time),
-                false => self.tally.first_frame_before.note(time),
-            }
-        }
-        if stream.waits_for_key() && !link.key_frame_due {
-            // Whoever just begins waits for the key frame that the server has asked for.
-            link.key_frame_due = true;
-            let due = if could_show { at } else { at + ASK_AGAIN };
-            self.timers.push(Reverse((due, Timer::KeyFrame(slot))));
-            return Some(());
-        }
-        if link.feedback.nack && !link.nack_due && stream.has_gap() {
-            link.nack_due = true;
-            self.timers.push(Reverse((at + NACK_FIRST, Timer::Nack(slot))));
-        }
-        Some(())
-    }
-
-    /// The first packet of an SSRC: opens it to see whose it is.
-    fn meet(&mut self, slot: usize, ssrc: u32, datagram: &[u8]) -> Option<usize> {
-        let link = self.links.get_mut(slot)?.as_deref_mut()?;
-        let connected = link.connected.as_mut()?;
-        let seq = u16::from_be_bytes(datagram.get(2..4)?.try_into().ok()?);
-        let Some((identity, whole)) = open(connected, datagram) else {
-            self.tally.corrupt += 1;
-            return None;
-        };
-        // What is one of a source that is received already under another SSRC, with its number in
-        // front, is a retransmission stream's.
-        let taken = link.begun().any(|(_, stream)| stream.source == identity.source);
-        if taken && link.feedback.nack {
-            link.foreign.push(ssrc);
-            return None;
-        }
-        let index = link.bind(ssrc, identity.source)?;
-        let stream = &mut link.streams[index];
-        if stream.log.video && stream.asked_at >= self.window_began {
-            self.tally.key_frame_reasons += 1;
-        }
-        self.tally.corrupt += u64::from(!whole);
-        stream.learn(seq, identity.number);
-        Some(index)
-    }
-
-    /// A retransmission (RFC 4588): the packet is taken as the one that it repeats.
-    fn take_foreign(&mut self, slot: usize, at: u64, datagram: &[u8]) -> Option<()> {
-        let link = self.links.get_mut(slot)?.as_deref_mut()?;
-        let (identity, _) = open(link.connected.as_mut()?, datagram)?;
-        let begun = link.ssrcs.len();
-        let of = |stream: &StreamRx| stream.source == identity.source;
-        let index = link.streams[..begun].iter().position(of)?;
-        let seq = link.streams[index].seq(identity.number)?;
-        self.take_known(slot, index, seq, datagram.len(), at)
-    }
-
-    fn take_rtcp(&mut self, slot: usize, at: u64, datagram: &[u8]) -> Option<()> {
-        let link = self.links.get_mut(slot)?.as_deref_mut()?;
-        let connected = link.connected.as_mut()?;
-        let Ok(plain) = connected.opener.rtcp(datagram) else {
-            self.tally.corrupt += 1;
-            return None;
-        };
-        for said in feedback::said(&plain) {
-            let ssrc = match said {
-                Said::Report { ssrc, .. } | Said::KeyFrame { ssrc } | Said::Again { ssrc, .. } => {
-                    ssrc
-                }
-            };
-            if let Said::Report { ntp, .. } = said {
-                let index = link.ssrcs.iter().position(|known| *known == ssrc);
-                if let Some(stream) = index.and_then(|index| link.streams.get_mut(index)) {
-                    stream.reported = Some((ntp, at));
-                }
-                continue;
-            }
-            let known = |index: &&usize| {
-                self.sources[**index].as_ref().is_some_and(|it| it.tx.spec.ssrc == ssrc)
-            };
-            let index = link.sources.iter().find(known);
-            let Some(sending) = index.and_then(|index| self.sources[*index].as_mut()) else {
-                continue;
-            };
-            match said {
-                Said::Again { numbers, .. } => {
-                    for again in numbers.into_iter().filter_map(|seq| sending.tx.again(seq)) {
-                        self.socket.send(link.local, connected.remote, &again).ok();
-                    }
-                }
-                Said::KeyFrame { .. } => sending.tx.ask_for_key_frame(at),
-                Said::Report { .. } => {}
-            }
-        }
-        Some(())
-    }
-
     fn reset(&mut self) {
         self.tally = Tally {
             first_frame_before: std::mem::take(&mut self.tally.first_frame_before),
@@ -718,7 +428,8 @@ impl Worker {
     fn collect(&mut self) -> Tally {
         let now = self.now();
         let mut tally = self.tally.clone();
-        tally.cpu = (host::thread_cpu() - self.cpu_before).as_nanos() as u64;
+        let cpu = host::thread_cpu().saturating_sub(self.cpu_before).as_nanos() as f64;
+        tally.busy = cpu / now.saturating_sub(self.window_began).max(1) as f64;
         for Sending { tx, .. } in self.sources.iter().flatten() {
             tally.add_source(tx.counts);
             tally.running += 1;
@@ -738,50 +449,5 @@ impl Worker {
         }
         self.window_began = u64::MAX;
         tally
-    }
-}
-
-/// Seals and sends RTCP. What cannot be sent is lost, as on any network.
-fn say(socket: &SharedSocket, from: Ipv4Addr, connected: &mut Connected, packets: &[AnyPacket]) {
-    if let Ok(plain) = rtcp::packet::marshal(packets)
-        && let Ok(sealed) = connected.sealer.rtcp(&plain)
-    {
-        socket.send(from, connected.remote, &sealed).ok();
-    }
-}
-
-/// Says something about one stream, behind its report (RFC 3550 §6.1).
-fn about(
-    socket: &SharedSocket,
-    from: Ipv4Addr,
-    connected: &mut Connected,
-    (ssrc, stream): (u32, &StreamRx),
-    now: u64,
-    request: AnyPacket,
-) {
-    let report = feedback::receiver_report(connected.own_ssrc, ssrc, stream, now);
-    say(socket, from, connected, &[report, request]);
-}
-
-/// Opens a packet: whose it is, and whether it is whole.
-fn open(connected: &mut Connected, datagram: &[u8]) -> Option<(payload::Identity, bool)> {
-    let plain = connected.opener.rtp(datagram).ok()?;
-    let packet = rtp::packet::Packet::unmarshal(&mut &plain[..]).ok()?;
-    let identity = payload::identify(&packet.payload)?;
-    Some((identity, payload::is_whole(&packet.payload, identity)))
-}
-
-/// The transport-wide number is in the header, which is not sealed.
-fn note_transport_number(
-    transport: &mut feedback::TransportFeedback,
-    datagram: &[u8],
-    id: u8,
-    at: u64,
-) {
-    let Ok(header) = Header::unmarshal(&mut &*datagram) else { return };
-    if let Some(value) = header.get_extension(id)
-        && let Some(number) = value.get(..2)
-    {
-        transport.note(u16::from_be_bytes([number[0], number[1]]), at);
     }
 }

@@ -33,9 +33,10 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// As a person would type it.
+    /// As a person would type it; where the program lies on this machine is nobody's business.
     pub fn command_line(&self) -> String {
-        let mut words = vec![self.program.display().to_string()];
+        let name = self.program.file_name().unwrap_or(self.program.as_os_str());
+        let mut words = vec![name.to_string_lossy().into_owned()];
         words.extend(self.arguments.iter().cloned());
         words.join(" ")
     }

@@ -99,7 +99,10 @@ impl Janus {
         let info = ServerInfo {
             sfu: "janus".into(),
             version: version(&launch.program)?,
-            how: format!("{} (event_loops = {event_loops})", launch.command_line()),
+            how: format!(
+                "{} (event_loops = {event_loops})",
+                launch.command_line().replace(&path.to_string(), "FOLDER")
+            ),
         };
         let mut process = ServerProcess::start(&launch)?;
         tokio::select! {
