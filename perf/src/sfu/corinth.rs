@@ -110,7 +110,10 @@ impl Corinth {
 async fn version(launch: &Launch) -> String {
     let mut command = tokio::process::Command::new(&launch.program);
     match command.arg("--version").output().await {
-        Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            text.trim().trim_start_matches("corinth ").to_owned()
+        }
         Err(_) => String::new(),
     }
 }
