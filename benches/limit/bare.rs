@@ -134,7 +134,7 @@ impl Drop for Bare {
 
 /// A socket on the server's side, made by this thread, which stays on the measured core.
 fn bind(core: usize, beyond: Option<u32>, address: SocketAddr) -> anyhow::Result<MediaSocket> {
-    host::pin(core)?;
+    host::pin(&[core])?;
     if let Some(pid) = beyond {
         let net = File::open(format!("/proc/{pid}/ns/net"))?;
         setns(net, CloneFlags::CLONE_NEWNET)?;
@@ -161,13 +161,13 @@ impl Worker {
     fn run(&mut self, task: Task, trains: &[Train]) -> anyhow::Result<Cost> {
         let datagrams: usize = trains.iter().map(|train| train.sizes.len()).sum();
         let datagrams = (datagrams * self.destinations.len()).max(1);
-        let (start, before) = (Instant::now(), host::thread_cpu()?);
+        let (start, before) = (Instant::now(), host::thread_cpu());
         let unsent = match task {
             Task::SendSingly { paced } => self.send_singly(trains, paced.then_some(start)),
             Task::SendTrains { paced } => self.send_trains(trains, paced.then_some(start)),
             Task::Seal => self.seal(trains),
         };
-        let spent = host::thread_cpu()? - before;
+        let spent = host::thread_cpu() - before;
         Ok(Cost { nanos: spent.as_nanos() as f64 / datagrams as f64, unsent })
     }
 

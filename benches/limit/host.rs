@@ -2,12 +2,9 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::time::{ClockId, clock_getcpuclockid};
-use nix::unistd::Pid;
+pub(crate) use corinth_perf::host::{pin, process_cpu, thread_cpu, wall_nanos};
 
 /// The core of whoever is measured, and the core of everything else.
 #[derive(Debug, Clone, Copy)]
@@ -18,36 +15,10 @@ pub(crate) struct Cores {
 
 impl Cores {
     pub(crate) fn of_this_process() -> anyhow::Result<Self> {
-        let allowed = sched_getaffinity(Pid::from_raw(0))?;
-        let cores: Vec<_> =
-            (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect();
+        let cores = corinth_perf::host::cores()?;
         ensure!(cores.len() >= 2, "two cores are needed: one to measure, one to generate load");
         Ok(Self { measured: cores[0], generator: cores[1] })
     }
-}
-
-/// Ties the calling thread to a core.
-pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(core)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
-}
-
-/// CPU time of a process, all threads, in user and kernel.
-pub(crate) fn process_cpu(pid: u32) -> anyhow::Result<Duration> {
-    let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed()))?;
-    Ok(clock.now()?.into())
-}
-
-/// CPU time of the calling thread.
-pub(crate) fn thread_cpu() -> anyhow::Result<Duration> {
-    Ok(ClockId::CLOCK_THREAD_CPUTIME_ID.now()?.into())
-}
-
-/// The wall clock, which the kernel stamps datagrams with, in nanoseconds.
-pub(crate) fn wall_nanos() -> anyhow::Result<u64> {
-    let now: Duration = ClockId::CLOCK_REALTIME.now()?.into();
-    Ok(now.as_nanos() as u64)
 }
 
 /// Datagrams that found the receive queue of one of these local ports full.

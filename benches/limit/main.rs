@@ -85,7 +85,7 @@ fn main() -> anyhow::Result<()> {
         return joins::storm(url, rate, length);
     }
     let cores = host::Cores::of_this_process()?;
-    host::pin(cores.generator)?;
+    host::pin(&[cores.generator])?;
     let plan = Plan {
         length,
         rounds: options.rounds.max(1),

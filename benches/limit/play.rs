@@ -288,7 +288,7 @@ impl Call {
 
     fn send(&mut self, source: usize, packet: &[u8], played: &mut Played) -> anyhow::Result<()> {
         let source = &mut self.sources[source];
-        source.sent_at.push(host::wall_nanos()?);
+        source.sent_at.push(host::wall_nanos());
         match source.transport.socket.send(packet) {
             Ok(_) => played.sent += 1,
             Err(_) => played.unsent += 1,

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 
 use libc::{c_int, c_void};
@@ -115,21 +115,6 @@ impl SharedSocket {
             nix::sys::time::TimeSpec::from_duration(std::time::Duration::from_nanos(nanos));
         // A signal that ends the wait early does no harm.
         nix::poll::ppoll(&mut fds, Some(timeout), None).ok();
-    }
-}
-
-impl SharedSocket {
-    /// The address that `remote` would be sent to from, by the machine's routes.
-    ///
-    /// # Errors
-    /// There is no route.
-    pub fn local_for(remote: SocketAddrV4) -> io::Result<Ipv4Addr> {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.connect(remote)?;
-        match socket.local_addr()? {
-            SocketAddr::V4(address) => Ok(*address.ip()),
-            SocketAddr::V6(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
-        }
     }
 }
 
@@ -273,6 +258,8 @@ impl<'a> Iterator for Notes<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn receive(batch: &mut Batch, socket: &SharedSocket) -> usize {

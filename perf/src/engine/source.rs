@@ -83,6 +83,20 @@ pub struct SourceCounts {
     pub given_up: u64,
 }
 
+impl SourceCounts {
+    /// Takes in another source's.
+    pub fn add(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.bytes += other.bytes;
+        self.unsent += other.unsent;
+        self.lost_on_purpose += other.lost_on_purpose;
+        self.key_frames += other.key_frames;
+        self.key_frame_requests += other.key_frame_requests;
+        self.resent += other.resent;
+        self.given_up += other.given_up;
+    }
+}
+
 /// For sender reports (RFC 3550 §6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {

@@ -57,6 +57,19 @@ pub struct StreamCounts {
     pub longest: u64,
 }
 
+impl StreamCounts {
+    /// Takes in another stream's.
+    pub fn add(&mut self, other: Self) {
+        self.received += other.received;
+        self.bytes += other.bytes;
+        self.duplicates += other.duplicates;
+        self.reordered += other.reordered;
+        self.lost_on_purpose += other.lost_on_purpose;
+        self.freezes += other.freezes;
+        self.longest = self.longest.max(other.longest);
+    }
+}
+
 /// What a packet was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

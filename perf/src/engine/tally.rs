@@ -127,14 +127,7 @@ pub struct Tally {
 impl Tally {
     /// Takes in a stream that is over or looked at: `expected` is what should have come.
     pub fn add_stream(&mut self, stream: &StreamRx, counts: StreamCounts, expected: u64) {
-        let sum = &mut self.streams;
-        sum.received += counts.received;
-        sum.bytes += counts.bytes;
-        sum.duplicates += counts.duplicates;
-        sum.reordered += counts.reordered;
-        sum.lost_on_purpose += counts.lost_on_purpose;
-        sum.freezes += counts.freezes;
-        sum.longest = sum.longest.max(counts.longest);
+        self.streams.add(counts);
         self.frozen += u64::from(counts.freezes > 0);
         self.expected += expected.max(counts.received + counts.lost_on_purpose);
         if let Some(jitter) = stream.jitter() {
@@ -142,32 +135,12 @@ impl Tally {
         }
     }
 
-    /// Takes in what a source counted.
-    pub fn add_source(&mut self, counts: SourceCounts) {
-        let sum = &mut self.sources;
-        sum.sent += counts.sent;
-        sum.bytes += counts.bytes;
-        sum.unsent += counts.unsent;
-        sum.lost_on_purpose += counts.lost_on_purpose;
-        sum.key_frames += counts.key_frames;
-        sum.key_frame_requests += counts.key_frame_requests;
-        sum.resent += counts.resent;
-        sum.given_up += counts.given_up;
-    }
-
     /// Takes in another thread's.
     pub fn add(&mut self, other: &Self) {
-        self.add_source(other.sources);
+        self.sources.add(other.sources);
         self.running += other.running;
         self.running_video += other.running_video;
-        let sum = &mut self.streams;
-        sum.received += other.streams.received;
-        sum.bytes += other.streams.bytes;
-        sum.duplicates += other.streams.duplicates;
-        sum.reordered += other.streams.reordered;
-        sum.lost_on_purpose += other.streams.lost_on_purpose;
-        sum.freezes += other.streams.freezes;
-        sum.longest = sum.longest.max(other.streams.longest);
+        self.streams.add(other.streams);
         self.expected += other.expected;
         self.wanted += other.wanted;
         self.never_started += other.never_started;

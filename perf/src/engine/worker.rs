@@ -326,7 +326,7 @@ impl Worker {
         let Some(index) = self.sources.iter().position(known) else { return };
         let Some(Sending { slot, tx }) = self.sources[index].take() else { return };
         tx.spec.log.stop();
-        self.tally.add_source(tx.counts);
+        self.tally.sources.add(tx.counts);
         if let Some(link) = self.link(slot) {
             link.sources.retain(|sent| *sent != index);
         }
@@ -431,7 +431,7 @@ impl Worker {
         let cpu = host::thread_cpu().saturating_sub(self.cpu_before).as_nanos() as f64;
         tally.busy = cpu / now.saturating_sub(self.window_began).max(1) as f64;
         for Sending { tx, .. } in self.sources.iter().flatten() {
-            tally.add_source(tx.counts);
+            tally.sources.add(tx.counts);
             tally.running += 1;
             tally.running_video += usize::from(tx.spec.pattern.video.is_some());
         }
