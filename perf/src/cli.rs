@@ -213,7 +213,7 @@ pub struct CaptureArgs {
 /// What is measured, with what.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// Set a value of the profile anew (seconds=4, load=[1,2], groups.0.rooms=20); may be given
+    /// Set a value of the profile anew (seconds=4, probe_share=1, groups.0.rooms=20); may be given
     /// several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
