@@ -74,12 +74,14 @@ pub struct CapacityArgs {
     pub target: Target,
 
     /// Share of the load that is not looked into further, percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
-    pub resolution: f64,
+    #[arg(long, value_name = "PERCENT", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=50))]
+    pub resolution: u8,
 
     /// Measurements around the edge, once it is found
     #[arg(long, value_name = "N", default_value_t = 8)]
-    pub repeats: usize,
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
+    pub repeats: u8,
 
     /// Write everything that was measured as JSON
     #[arg(long, value_name = "FILE")]
@@ -167,7 +169,8 @@ pub struct CompareArgs {
 
     /// Rounds of each that count; one before them is a warm-up
     #[arg(long, value_name = "N", default_value_t = 3)]
-    pub rounds: usize,
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
+    pub rounds: u8,
 
     /// Do not look for the highest load of each
     #[arg(long)]

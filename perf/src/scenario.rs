@@ -322,17 +322,25 @@ impl Scenario {
             ensure!(value.is_finite() && value > 0.0, "{name} is {value}, not above 0");
             Ok(())
         };
+        // Between two of them time has to be reckoned.
         let rate = |name: &str, value: f64| {
-            ensure!(value.is_finite() && value >= 0.0, "{name} is {value}, not 0 or more");
+            let sense = value == 0.0 || (0.001..=1e6).contains(&value);
+            ensure!(sense, "{name} is {value}, neither 0 nor from 0.001 to a million");
+            Ok(())
+        };
+        let hour = |name: &str, value: f64| {
+            ensure!((0.0..=3600.0).contains(&value), "{name} is {value}, not 0 to 3600");
             Ok(())
         };
         positive("seconds", self.seconds)?;
-        ensure!(self.seconds <= 3600.0, "seconds is {}, more than an hour", self.seconds);
-        rate("settle_seconds", self.settle_seconds)?;
+        hour("seconds", self.seconds)?;
+        hour("settle_seconds", self.settle_seconds)?;
         ensure!(self.joins_at_once > 0, "joins_at_once is 0: nobody could join");
         share("probe_share", self.probe_share)?;
         ensure!(!self.load.is_empty(), "load is empty: nothing would be played");
-        self.load.iter().try_for_each(|load| positive("load", *load))?;
+        for load in &self.load {
+            ensure!((1e-3..=1e6).contains(load), "load is {load}, not from 0.001 to a million");
+        }
         ensure!(!self.groups.is_empty(), "there are no groups");
         for group in &self.groups {
             group.check().with_context(|| format!("group {:?}", group.name))?;
@@ -343,7 +351,7 @@ impl Scenario {
         }
         let Churn { joins_per_second, stay_seconds, restarts_per_second, .. } = self.churn;
         rate("churn.joins_per_second", joins_per_second)?;
-        rate("churn.stay_seconds", stay_seconds)?;
+        hour("churn.stay_seconds", stay_seconds)?;
         rate("churn.restarts_per_second", restarts_per_second)?;
         share("hostile.uplink_loss", self.hostile.uplink_loss)?;
         share("hostile.downlink_loss", self.hostile.downlink_loss)?;
@@ -368,7 +376,8 @@ impl Group {
         ensure!(only(&self.name), "a name is made of letters, digits and -");
         if let Some(video) = &self.video {
             let uplink = video.uplink_mbit;
-            ensure!(uplink.is_finite() && uplink >= 0.0, "uplink_mbit is {uplink}");
+            let sense = uplink == 0.0 || (0.1..=100_000.0).contains(&uplink);
+            ensure!(sense, "uplink_mbit is {uplink}, neither 0 nor from 0.1 to 100000");
             ensure!(video.key_frame_bytes <= 1 << 20, "key_frame_bytes is above 1 MiB");
             if let Some(Synthetic { mbit, frames_per_second, packet_bytes }) = video.synthetic {
                 ensure!(mbit > 0.0 && mbit <= 1000.0, "mbit is {mbit}");
@@ -447,6 +456,9 @@ mod tests {
         assert!(refused("seconds=0").contains("seconds is 0"));
         assert!(refused("groups.9.rooms=1").contains("list of 1"));
         assert!(refused("probe_share=2").contains("probe_share"));
+        assert!(refused("churn.joins_per_second=1e-300").contains("churn.joins_per_second"));
+        assert!(refused("groups.0.video.uplink_mbit=1e-9").contains("uplink_mbit"));
+        assert!(refused("load=[1e-30]").contains("load"));
         assert!(refused("seconds").contains("KEY=VALUE"));
         assert!(format!("{:#}", Scenario::load("nothing", &[]).unwrap_err()).contains("canonical"));
     }

@@ -51,9 +51,9 @@ pub fn capacity(args: CapacityArgs) -> anyhow::Result<ExitCode> {
     let progress = Progress::new(args.quiet);
     let self_check = Some(self_check(&place, &progress)?);
     let settings = Settings {
-        resolution: args.resolution / 100.0,
+        resolution: f64::from(args.resolution) / 100.0,
         highest: highest(&scenario)?,
-        repeats: args.repeats,
+        repeats: args.repeats.into(),
         ..Settings::of(&scenario)
     };
     let generator_cores = place.generator_cores.clone();
