@@ -1,4 +1,5 @@
-//! Where the server's program is: beside this one, built from the same source tree if that is there.
+//! Where the server's program is: beside this one, built from the same source tree if that is
+//! there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -241,8 +241,8 @@ pub struct Target {
     #[command(flatten)]
     pub cores: Cores,
 
-    /// Addresses that the generator's peers have, A.B.C.D/N: routed to this machine, for a server on
-    /// another one [default: of 127.0.0.0/8]
+    /// Addresses that the generator's peers have, A.B.C.D/N: routed to this machine, for a server
+    /// on another one [default: of 127.0.0.0/8]
     #[arg(long, value_name = "NETWORK")]
     pub addresses: Option<Network>,
 

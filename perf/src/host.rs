@@ -148,8 +148,8 @@ pub fn machine() -> Machine {
     }
 }
 
-/// Has the calling thread go before others of its core, where this process may. Those that it starts
-/// would inherit that: it is for threads that start nothing.
+/// Has the calling thread go before others of its core, where this process may. Those that it
+/// starts would inherit that: it is for threads that start nothing.
 #[expect(unsafe_code, reason = "setpriority")]
 pub fn go_first() {
     // SAFETY: no pointers; 0 is the calling thread. Who is refused runs on as it did.

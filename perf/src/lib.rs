@@ -1,6 +1,6 @@
 //! Capacity planning for SFUs, in the client's role, on webrtc-rs's crates: an implementation that
-//! is not corinth's, so that each test or load run with it is an interop run as well. Shares no code
-//! with the server.
+//! is not corinth's, so that each test or load run with it is an interop run as well. Shares no
+//! code with the server.
 //!
 //! A client, from the outside in:
 //! - [`peer`]: a peer of a room: what it sends, what it is sent.

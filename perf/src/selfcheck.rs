@@ -1,7 +1,7 @@
 //! What the generator can do alone on this machine: how many packets a second one of its threads
-//! takes and accounts for, beside a loop of `recvmmsg` that looks at nothing, over the same packets;
-//! and how many it seals and sends. Without this nobody could say whether server or generator was
-//! the limit of a run.
+//! takes and accounts for, beside a loop of `recvmmsg` that looks at nothing, over the same
+//! packets; and how many it seals and sends. Without this nobody could say whether server or
+//! generator was the limit of a run.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;

@@ -115,8 +115,8 @@ impl Signaling {
         Ok((Self { commands, closed }, notifications))
     }
 
-    /// Connects and joins, and never reads again what the server says: a slow reader. The connection
-    /// ends when what is returned is dropped.
+    /// Connects and joins, and never reads again what the server says: a slow reader. The
+    /// connection ends when what is returned is dropped.
     ///
     /// # Errors
     /// As [`Signaling::connect`].

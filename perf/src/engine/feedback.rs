@@ -24,8 +24,8 @@ use rtcp::transport_feedbacks::transport_layer_nack::{
 use super::source::SourceTx;
 use super::stream::StreamRx;
 
-/// What reports say of the round trip, in nanoseconds: that of a near client. Over loopback there is
-/// none, and some servers keep nothing to send again for clients that are at no distance.
+/// What reports say of the round trip, in nanoseconds: that of a near client. Over loopback there
+/// is none, and some servers keep nothing to send again for clients that are at no distance.
 const ROUND_TRIP: u64 = 20_000_000;
 
 /// Seconds from 1900 to 1970 (RFC 3550 §4).

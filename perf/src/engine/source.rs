@@ -139,8 +139,9 @@ impl SourceTx {
         (self.round + self.piece().at).max(self.free_at)
     }
 
-    /// Gives up what should have left long before `now` and goes on with the frame that is due then;
-    /// returns roughly how many packets are never sent. They take no numbers: nobody misses them.
+    /// Gives up what should have left long before `now` and goes on with the frame that is due
+    /// then; returns roughly how many packets are never sent. They take no numbers: nobody misses
+    /// them.
     pub fn catch_up(&mut self, now: u64) -> u64 {
         let period = self.spec.pattern.period;
         let behind = now.saturating_sub(self.due());

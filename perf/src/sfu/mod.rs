@@ -85,7 +85,8 @@ pub struct Wanted {
 /// do; the caller connects them ([`crate::load`]). Dropping it drops its signaling connection.
 ///
 /// The order of calls: [`open_tx`](Session::open_tx), connect, [`announce`](Session::announce), for
-/// who sends; [`open_rx`](Session::open_rx), connect, [`enable`](Session::enable), for who receives.
+/// who sends; [`open_rx`](Session::open_rx), connect, [`enable`](Session::enable), for who
+/// receives.
 #[async_trait]
 pub trait Session: Send {
     /// Makes the association that these sources are to be sent by.
