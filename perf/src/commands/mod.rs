@@ -28,7 +28,10 @@ use crate::{binary, host, selfcheck};
 
 /// Says what is wrong, in one line.
 pub fn complain(error: &anyhow::Error) {
-    writeln!(std::io::stderr(), "corinth-perf: {error:#}").ok();
+    // Some libraries say it in several, with what they mean drawn beneath.
+    let text = format!("{error:#}");
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    writeln!(std::io::stderr(), "corinth-perf: {}", lines.join(" ")).ok();
 }
 
 /// Writes to standard output. A reader that has gone is no reason to fail.
