@@ -180,9 +180,12 @@ fn nothing_is_left_behind() {
         let janus = start().await?;
         let info = janus.info();
         ensure!(info.sfu == "janus" && info.version.starts_with("1."), "{info:?}");
-        let folder = info.how.split(' ').nth(2).context("no folder")?.to_owned();
+        ensure!(info.how.contains("-F FOLDER "), "paths of this machine: {}", info.how);
         let pid = janus.pid().context("no process")?;
         let process = format!("/proc/{pid}");
+        let words = std::fs::read_to_string(format!("{process}/cmdline"))?;
+        let folder = words.split('\0').skip_while(|word| *word != "-F").nth(1);
+        let folder = folder.context("no folder")?.to_owned();
         ensure!(Path::new(&folder).is_dir() && Path::new(&process).is_dir());
         drop(janus);
         ensure!(!Path::new(&folder).exists());
