@@ -49,12 +49,13 @@ pub fn run(flood_core: usize) -> anyhow::Result<SelfCheck> {
     let mut receive = Vec::new();
     let mut bare = Vec::new();
     for round in 0..ROUNDS {
-        bare.push(receive_bare(flood_core)?);
-        receive.push(receive_whole(flood_core)?);
-        // Order must not matter.
-        if round == 0 {
+        // Who goes first alternates.
+        if round % 2 == 0 {
             bare.push(receive_bare(flood_core)?);
-            bare.remove(0);
+            receive.push(receive_whole(flood_core)?);
+        } else {
+            receive.push(receive_whole(flood_core)?);
+            bare.push(receive_bare(flood_core)?);
         }
     }
     Ok(SelfCheck {
