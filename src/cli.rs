@@ -1,14 +1,16 @@
 //! The command line: what may be said, what it means (checked in `config`), and the program that
 //! is run by it.
 
-use std::io::{self, IsTerminal, Write};
+mod log;
+
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, LIVE, LogFormat, Settings, Source, TokenKey, file, with_environment};
+use crate::config::{LIVE, Settings, Source, TokenKey, file, with_environment};
 use crate::http::token::{NewToken, Right};
 use crate::net::host_addresses;
 use crate::shard::doctor::{self, Grade};
@@ -126,7 +128,7 @@ pub fn main() -> ExitCode {
     match args.map_err(|error| error.exit()).and_then(|args| run(&args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "corinth: {error}");
+            log::complain(&error);
             ExitCode::FAILURE
         }
     }
@@ -216,34 +218,11 @@ fn token(command: &TokenCommand) -> io::Result<String> {
     token.sign(command.private_key.as_ref().unwrap_or(&key.file))
 }
 
-/// Begins to log; what is returned replaces the filter.
-fn start_log(config: &Config) -> Box<dyn Fn(EnvFilter) -> io::Result<()>> {
-    // Colours are for people: a journal would keep their codes as text.
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(&config.log)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
-    match config.log_format {
-        LogFormat::Text => {
-            let log = log.with_filter_reloading();
-            let handle = log.reload_handle();
-            log.init();
-            Box::new(move |filter| handle.reload(filter).map_err(io::Error::other))
-        }
-        LogFormat::Json => {
-            let log = log.json().flatten_event(true).with_filter_reloading();
-            let handle = log.reload_handle();
-            log.init();
-            Box::new(move |filter| handle.reload(filter).map_err(io::Error::other))
-        }
-    }
-}
-
 /// Serves until a signal comes.
 fn run_server(source: &Source) -> io::Result<()> {
     let host = host_addresses().unwrap_or_default();
     let first = source.load(&host)?;
-    let set_filter = start_log(&first.config);
+    let set_filter = log::start(&first.config);
     let mut live = Live::load(&first.config, None)?;
     let running = serve(&first.config, live.clone())?;
     // Before it is said that it serves: whoever waits for that may signal at once.

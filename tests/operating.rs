@@ -4,9 +4,11 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use common::files::Folder;
 use common::program::Serving;
 use common::{Client, get, server, status};
 use serde_json::{Value, json};
@@ -211,6 +213,31 @@ fn the_log_says_who_came_and_went_and_where() {
         assert_eq!(line["transports"], transports, "{line}");
         assert!(line["shard"].is_u64() && line["level"] == "INFO", "{line}");
     }
+}
+
+#[test]
+fn the_journal_is_told_how_grave_a_line_is_and_no_time() {
+    let folder = Folder::new("journal");
+    let path = folder.write("journal", "");
+    let read = || std::fs::read_to_string(&path).unwrap();
+    // Whose standard error is that file; the journal's stream is another one's where `off` is not 0.
+    let command = |off: u64, arguments: &[&str]| {
+        let file = std::fs::File::create(&path).unwrap();
+        let about = file.metadata().unwrap();
+        let journal = format!("{}:{}", about.dev(), about.ino() + off);
+        let mut command = common::program::corinth(&["--http", "127.0.0.1:0", "--shards", "1"]);
+        command.args(arguments).env("JOURNAL_STREAM", journal).stderr(file);
+        command
+    };
+    for off in [0, 1] {
+        let mut serving = Serving::spawn(&mut command(off, &[]));
+        serving.signal("TERM");
+        assert_eq!(serving.exit_code(Duration::from_secs(10)), Some(0));
+        let bare = read().starts_with("<6> INFO corinth::shard::attend: draining");
+        assert_eq!(bare, off == 0, "{}", read());
+    }
+    assert_eq!(command(0, &["--ping-interval", "0"]).status().unwrap().code(), Some(1));
+    assert!(read().starts_with("<3>corinth: --ping-interval"), "{}", read());
 }
 
 #[test]
