@@ -20,7 +20,7 @@ pub struct Request {
 /// Why a head is no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadRequest {
-    /// It is not HTTP/1.1, or no HTTP at all.
+    /// It is not HTTP/1.1 or 1.0 (proxies ask in it whether a server is well), or no HTTP at all.
     Malformed,
     /// More than `HEAD_MAX` bytes or `HEADERS_MAX` fields.
     TooLarge,
@@ -38,11 +38,14 @@ impl Request {
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(BadRequest::TooLarge),
             Err(_) => return Err(BadRequest::Malformed),
         };
-        let (Some(method), Some(target), Some(1)) = (head.method, head.path, head.version) else {
+        let (Some(method), Some(target), Some(minor)) = (head.method, head.path, head.version)
+        else {
             return Err(BadRequest::Malformed);
         };
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let headers = head.headers.iter().map(|header| {
+        // RFC 9110 §7.8: from HTTP/1.0 nothing is upgraded.
+        let upgrades = |name: &str| minor > 0 || !name.eq_ignore_ascii_case("upgrade");
+        let headers = head.headers.iter().filter(|header| upgrades(header.name)).map(|header| {
             let value = String::from_utf8_lossy(header.value).trim().to_owned();
             (header.name.to_ascii_lowercase(), value)
         });
@@ -138,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn of_the_older_version_everything_is_read_but_an_upgrade() {
+        let head = |version| {
+            format!("GET /readyz HTTP/{version}\r\nUpgrade: websocket\r\nAccept: x\r\n\r\n")
+        };
+        let parse = |version| Request::parse(head(version).as_bytes()).unwrap().unwrap().0;
+        let (old, new) = (parse("1.0"), parse("1.1"));
+        assert_eq!((old.header("accept"), old.header("upgrade")), (Some("x"), None));
+        assert_eq!((new.header("accept"), new.header("upgrade")), (Some("x"), Some("websocket")));
+    }
+
+    #[test]
     fn an_incomplete_head_wants_more_at_every_length() {
         let bytes = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         for len in 0..bytes.len() {
@@ -152,7 +166,7 @@ mod tests {
         assert_eq!(Request::parse(&long.as_bytes()[..HEAD_MAX]), Err(BadRequest::TooLarge));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
         assert_eq!(Request::parse(many.as_bytes()), Err(BadRequest::TooLarge));
-        for bad in ["\x16\x03\x01\x02", "GET / HTTP/1.0\r\n\r\n", "GET  HTTP/1.1\r\n\r\n"] {
+        for bad in ["\x16\x03\x01\x02", "GET / HTTP/2.0\r\n\r\n", "GET  HTTP/1.1\r\n\r\n"] {
             assert_eq!(Request::parse(bad.as_bytes()), Err(BadRequest::Malformed), "{bad:?}");
         }
     }
