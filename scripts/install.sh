@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 root=${DESTDIR:-}
 etc=$root/etc/corinth
 unit=$root/etc/systemd/system/corinth.service
+doc=$root/usr/share/doc/corinth
 pages=("$root/usr/share/man/man1/corinth.1"
   "$root/usr/share/bash-completion/completions/corinth"
   "$root/usr/share/zsh/vendor-completions/_corinth"
@@ -23,8 +24,9 @@ systemd() { [ ! -d /run/systemd/system ] || systemctl "$@"; }
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || die "please run it as root"
 
 if [ "${1:-}" = --uninstall ]; then
-  on_host systemd disable --now corinth
+  [ ! -e "$unit" ] || on_host systemd disable --now corinth
   rm -f "$root/usr/bin/corinth" "$unit" "${pages[@]}"
+  rm -rf "$doc"
   on_host systemd daemon-reload
   echo "corinth is gone; its configuration is still in $etc"
   exit
@@ -48,6 +50,7 @@ install -D -m 644 "$made/corinth.1" "${pages[0]}"
 install -D -m 644 "$made/corinth.bash" "${pages[1]}"
 install -D -m 644 "$made/_corinth" "${pages[2]}"
 install -D -m 644 "$made/corinth.fish" "${pages[3]}"
+install -D -m 644 -t "$doc/operating" docs/operating/*.md
 
 install -d -m 750 "$etc"
 if [ ! -e "$etc/token.key" ]; then
@@ -62,6 +65,11 @@ on_host chgrp -R corinth "$etc"
 on_host "$root/usr/bin/corinth" config check "$etc/corinth.toml"
 on_host systemd daemon-reload
 
+if [ -z "$root" ] && [ -d /run/systemd/system ] && systemctl --quiet is-active corinth; then
+  echo "corinth is installed; systemctl restart corinth changes over to it, once its rooms are empty"
+  echo "or drain-time is over (docs/operating/upgrade.md)"
+  exit
+fi
 cat <<END
 corinth is installed. Then:
   edit $etc/corinth.toml        (docs/operating/install.md: certificate, addresses, firewall)

@@ -43,6 +43,9 @@ fn the_unit_is_in_order_and_exposes_little() {
     let folder = Folder::new("service");
     let unit = unit(&folder);
     assert_eq!(analyze(&["verify", "--man=no", &unit]), "");
+    let text = std::fs::read_to_string(&unit).unwrap();
+    let reload = text.lines().find_map(|line| line.strip_prefix("ExecReload=")).unwrap();
+    assert!(reload.contains(" config check "), "a bad configuration fails the reload: {reload}");
     let report = analyze(&["security", "--no-pager", "--offline=true", &unit]);
     let exposure = report.lines().last().unwrap().rsplit(": ").next().unwrap();
     let exposure: f64 = exposure.split(' ').next().unwrap().parse().unwrap();
@@ -203,8 +206,12 @@ fn it_is_installed_and_taken_away_again() {
     script(env!("CARGO_BIN_EXE_corinth"));
     assert_eq!(read("etc/corinth/corinth.toml").unwrap(), "http = \"[::1]:8080\"\n");
     assert_eq!(read("etc/corinth/token.key").unwrap(), key);
-    script("--uninstall");
-    assert!(!root.join("usr/bin/corinth").exists());
+    assert!(read("usr/share/doc/corinth/operating/tuning.md").is_ok(), "the doctor names it");
+    for _ in 0..2 {
+        script("--uninstall");
+        assert!(!root.join("usr/bin/corinth").exists());
+        assert!(!root.join("usr/share/doc/corinth").exists());
+    }
     assert!(read("etc/corinth/corinth.toml").is_ok());
 }
 
