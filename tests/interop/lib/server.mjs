@@ -20,14 +20,16 @@ export class Server {
 
   /**
    * Starts the program with two shards, so that rooms and connections land on different ones; on
-   * a free port, unless `--http` is among the options.
+   * free ports, unless `--http` and `--media-port` are among the options.
    */
   static async start(...more) {
     if (!existsSync(BINARY)) throw new Error(`no server at ${BINARY}: cargo build, or CORINTH_BIN`);
-    const http = more.includes('--http') ? [] : ['--http', '127.0.0.1:0'];
-    // A test that is over does not wait for its rooms.
-    const ends = ['--drain-time', '0'];
-    const args = [...http, '--media-port', '0', '--shards', '2', ...ends, ...more];
+    const usual = {
+      // A test that is over does not wait for its rooms.
+      '--http': '127.0.0.1:0', '--media-port': '0', '--shards': '2', '--drain-time': '0',
+    };
+    const unsaid = Object.entries(usual).filter(([option]) => !more.includes(option));
+    const args = [...unsaid.flat(), ...more];
     const server = new Server(spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
     try {
       server.url = await within('line "corinth: open …"', server.#opened(), START_MS);
