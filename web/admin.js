@@ -9,6 +9,7 @@ const POINTS = 60;
 const HOST_DROPS = ['send_blocked', 'send_refused', 'egress_full'];
 
 const $ = (id) => document.getElementById(id);
+const MAIN = document.querySelector('main');
 
 let token = sessionStorage.getItem('corinth-admin-token') ?? '';
 /** The room whose members are shown. */
@@ -118,16 +119,35 @@ function plot(name, title, value, most, text) {
 }
 
 function showRooms(rooms) {
+  // The keyboard's place in the list outlives the buttons.
+  const focused = document.activeElement?.dataset.room;
   $('no-rooms').hidden = rooms.length > 0;
   rooms.sort((a, b) => b.peers - a.peers || a.room.localeCompare(b.room));
   $('rooms').replaceChildren(...rooms.map((room) => {
     const [packets, lost] = loss(`room ${room.room}`, room.packets, room.lost);
-    const open = element('button', room.room);
-    open.type = 'button';
-    open.addEventListener('click', () => { shown = room.room; round(); });
-    return row(open, room.shard, room.peers, room.receivers, room.senders, whole(packets),
-      percent(lost));
+    return row(opener(room.room), room.shard, room.peers, room.receivers, room.senders,
+      whole(packets), percent(lost));
   }));
+  if (focused) openerOf(focused)?.focus();
+}
+
+function openerOf(room) {
+  return document.querySelector(`[data-room="${CSS.escape(room)}"]`);
+}
+
+/** A button with the name of a room, that shows who is in it, and no longer. */
+function opener(room) {
+  const button = element('button', room);
+  button.type = 'button';
+  button.title = room;
+  button.dataset.room = room;
+  button.setAttribute('aria-expanded', String(shown === room));
+  button.addEventListener('click', async () => {
+    shown = shown === room ? null : room;
+    await round();
+    if (shown) $('room').scrollIntoView({ block: 'nearest' });
+  });
+  return button;
 }
 
 function showRoom(report) {
@@ -164,6 +184,7 @@ function row(...cells) {
     td.append(cell instanceof Node ? cell : String(cell ?? ''));
     line.append(td);
   }
+  line.cells[0].title = line.cells[0].textContent;
   return line;
 }
 
@@ -178,7 +199,8 @@ let lastRound = 0;
 
 async function round() {
   try {
-    const [stats, list, report] = await Promise.all([
+    const [ready, stats, list, report] = await Promise.all([
+      fetch('/readyz', { cache: 'no-store' }).then((answer) => answer.text()),
       ask('/stats'),
       ask('/admin/rooms'),
       shown === null ? null : ask(`/admin/rooms/${encodeURIComponent(shown)}`),
@@ -192,15 +214,28 @@ async function round() {
     showRooms(list.rooms);
     showRoom(report);
     $('token-form').hidden = true;
-    say(`Live, ${new Date().toLocaleTimeString()}`, false);
+    MAIN.hidden = false;
+    MAIN.classList.remove('old');
+    $('time').textContent = new Date().toLocaleTimeString();
+    const state = ready.trim();
+    say(state === 'ready' ? 'Live' : `Takes no new rooms: ${state}`, state !== 'ready');
   } catch (error) {
-    if (error instanceof Refused) $('token-form').hidden = false;
-    say(error instanceof Refused ? error.message : `No answer: ${error.message}`, true);
+    if (error instanceof Refused) refused(error);
+    else say(`No answer: ${error.message}`, true);
+    MAIN.classList.add('old');
   }
 }
 
+function refused({ message }) {
+  MAIN.hidden = true;
+  $('token-form').hidden = false;
+  $('time').textContent = '';
+  say(message, true);
+}
+
+/** Said aloud only where it is another than before. */
 function say(text, bad) {
-  $('state').textContent = text;
+  if ($('state').textContent !== text) $('state').textContent = text;
   $('state').classList.toggle('bad', bad);
 }
 

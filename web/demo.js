@@ -413,6 +413,8 @@ const STATE_WORDS = {
   closed: 'Not connected',
 };
 
+const NO_NEW_CALLS = 'The server takes no new calls at the moment. Please try again later.';
+
 function showConnection({ overall }) {
   setConnection(overall);
   if (overall === 'failed') {
@@ -436,15 +438,17 @@ async function explain(error) {
     switch (error.code) {
       case 415: return `The server does not forward this codec (${error.message}).`;
       case 429: return `The server's limit is reached: ${error.message}.`;
-      case 503: return 'The server takes no new calls at the moment. Please try again later.';
+      case 503: return NO_NEW_CALLS;
       default: return `The server refused: ${error.message}.`;
     }
   }
   if (error instanceof ClosedError && error.code === 'unreachable') {
-    const there = await fetch('./', { method: 'HEAD', cache: 'no-store' }).catch(() => null);
-    return there
-      ? 'The server refused the connection. The room may be full, or the link lacks its token.'
-      : 'The server cannot be reached. It may be down, or your network is.';
+    // Browsers do not tell why a WebSocket was refused.
+    const answer = await fetch('./readyz', { cache: 'no-store' }).catch(() => null);
+    if (!answer) return 'The server cannot be reached. It may be down, or your network is.';
+    if (answer.status === 503) return NO_NEW_CALLS;
+    return 'The server refused the connection. '
+      + 'The room may be full, or the link lacks a token that is good for this room and name.';
   }
   return error instanceof CorinthError ? error.message : `Something went wrong: ${error.message}`;
 }
