@@ -220,7 +220,7 @@ fn the_journal_is_told_how_grave_a_line_is_and_no_time() {
     let folder = Folder::new("journal");
     let path = folder.write("journal", "");
     let read = || std::fs::read_to_string(&path).unwrap();
-    // Whose standard error is that file; the journal's stream is another one's where `off` is not 0.
+    // Whose standard error is that file; the journal's stream is another where `off` is not 0.
     let command = |off: u64, arguments: &[&str]| {
         let file = std::fs::File::create(&path).unwrap();
         let about = file.metadata().unwrap();
@@ -240,23 +240,66 @@ fn the_journal_is_told_how_grave_a_line_is_and_no_time() {
     assert!(read().starts_with("<3>corinth: --ping-interval"), "{}", read());
 }
 
-#[test]
-fn the_dashboard_asks_for_what_there_is() {
+/// Asserts that promtool has nothing against it.
+fn promtool(arguments: &[&str]) {
+    let output = Command::new("promtool").args(arguments).output();
+    let output = output.expect("promtool, of Debian's package prometheus");
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{said}");
+}
+
+/// Asserts that the server has each metric that these expressions ask for; how many that are.
+fn assert_there<'a>(expressions: impl Iterator<Item = &'a str>) -> usize {
+    let words = expressions.flat_map(|e| e.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    let ours = |word: &&str| word.starts_with("corinth_") || word.starts_with("process_");
+    let asked: BTreeSet<_> = words.filter(ours).collect();
     let server = server(1, &[]);
     let page = get(server.http_addr(), "/metrics");
-    let dashboard: Value = serde_json::from_str(include_str!("../scripts/grafana.json")).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap();
-    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
-    let mut asked = BTreeSet::new();
-    for target in targets {
-        let expression = target["expr"].as_str().unwrap();
-        let words = expression.split(|c: char| !c.is_alphanumeric() && c != '_');
-        asked.extend(words.filter(|w| w.starts_with("corinth_") || w.starts_with("process_")));
-    }
-    assert!(asked.len() > 10, "{asked:?}");
-    for name in asked {
+    for name in &asked {
         let there = page.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
         assert!(there, "{name} is no metric");
     }
     server.stop().unwrap();
+    asked.len()
+}
+
+#[test]
+fn the_dashboard_can_be_imported_and_asks_for_what_there_is() {
+    let dashboard: Value = serde_json::from_str(include_str!("../scripts/grafana.json")).unwrap();
+    assert!(dashboard["schemaVersion"].as_u64() >= Some(36) && dashboard["uid"].is_string());
+    let panels = dashboard["panels"].as_array().unwrap();
+    let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), panels.len(), "each panel has an id of its own");
+    let rows = panels.iter().filter(|panel| panel["type"] == "row");
+    let rows: Vec<_> = rows.map(|row| row["title"].as_str().unwrap()).collect();
+    assert_eq!(rows, ["Now", "Load", "Media", "Drops", "Refusals and joins"]);
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    assert!(variables.iter().any(|of| of["type"] == "datasource" && of["name"] == "source"));
+
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    let mut rules = "groups: [{name: dashboard, rules: [\n".to_owned();
+    let mut expressions = Vec::new();
+    for target in targets {
+        assert_eq!(target["datasource"]["uid"], "${source}", "{target}");
+        let expression = target["expr"].as_str().unwrap();
+        expressions.push(expression);
+        let expression = expression.replace("$__rate_interval", "1m").replace("$instance", ".*");
+        rules += &format!("{{record: a{}, expr: {}}},\n", expressions.len(), json!(expression));
+    }
+    let folder = Folder::new("dashboard");
+    promtool(&["check", "rules", &folder.write("rules.yml", &(rules + "]}]\n"))]);
+    assert!(assert_there(expressions.into_iter()) > 10);
+}
+
+#[test]
+fn the_alerts_are_raised_by_what_is_wrong_and_ask_for_what_there_is() {
+    let file = |path: &str| format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    promtool(&["check", "rules", "--lint-fatal", &file("scripts/alerts.yml")]);
+    promtool(&["test", "rules", &file("tests/alerts.yml")]);
+    let alerts = include_str!("../scripts/alerts.yml");
+    assert!(assert_there(alerts.lines().filter(|line| !line.contains('#'))) > 8);
+    let docs = include_str!("../docs/operating/metrics.md");
+    for name in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(docs.contains(&format!("| `{name}` |")), "{name} is not in the docs");
+    }
 }
