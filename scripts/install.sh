@@ -66,8 +66,8 @@ on_host "$root/usr/bin/corinth" config check "$etc/corinth.toml"
 on_host systemd daemon-reload
 
 if [ -z "$root" ] && [ -d /run/systemd/system ] && systemctl --quiet is-active corinth; then
-  echo "corinth is installed; systemctl restart corinth changes over to it, once its rooms are empty"
-  echo "or drain-time is over (docs/operating/upgrade.md)"
+  echo "corinth is installed; what runs is still what was there before. Then:"
+  echo "  systemctl restart corinth     (waits for its calls: docs/operating/upgrade.md)"
   exit
 fi
 cat <<END

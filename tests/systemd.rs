@@ -7,7 +7,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::files::Folder;
 use common::{Client, PATIENCE, get, status};
@@ -25,7 +25,8 @@ StandardOutput=file:/run/corinth.log
 StandardError=inherit
 ";
 const CONFIG: &str = "http = \"127.0.0.1:8080\"\nshards = 2\ndrain-time = 4\n";
-const DRAIN_TIME: Duration = Duration::from_secs(4);
+/// How often is looked whether something has come about.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A systemd with corinth alone.
 struct Machine {
@@ -56,8 +57,8 @@ impl Machine {
             let inside = std::fs::read_to_string(cgroup.join("init.scope/cgroup.procs")).ok()?;
             inside.lines().next().map(str::to_owned)
         };
-        let pid = (0..PATIENCE.as_millis() / 20).find_map(|_| {
-            std::thread::sleep(Duration::from_millis(20));
+        let pid = (0..PATIENCE.as_millis() / POLL.as_millis()).find_map(|_| {
+            std::thread::sleep(POLL);
             first().or_else(|| script.try_wait().unwrap().map(|status| status.to_string()))
         });
         let pid = pid.expect("it boots");
@@ -90,11 +91,12 @@ impl Machine {
 
     fn wait_for(&self, wanted: &str) {
         let name = wanted.split('=').next().unwrap();
-        let until = Instant::now() + PATIENCE;
-        while self.show(name) != wanted {
-            assert!(Instant::now() < until, "{}, not {wanted}: {}", self.show(name), self.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let is = || {
+            std::thread::sleep(POLL);
+            self.show(name) == wanted
+        };
+        let came = (0..PATIENCE.as_millis() / POLL.as_millis()).any(|_| is());
+        assert!(came, "{}, not {wanted}: {}", self.show(name), self.log());
     }
 
     fn log(&self) -> String {
@@ -123,12 +125,13 @@ impl Drop for Machine {
             if gone() {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(POLL);
         }
     }
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "who reads the log wants to know that it did not run")]
 fn systemd_starts_reloads_drains_and_revives_it() {
     let Some(machine) = Machine::boot() else {
         eprintln!("skipped: no systemd can be booted here");
@@ -151,13 +154,11 @@ fn systemd_starts_reloads_drains_and_revives_it() {
     assert!(machine.reload(CONFIG));
 
     // Longer than systemd would wait, but it says so.
-    let begun = Instant::now();
     let mut stop = machine.command(&["systemctl", "stop", "corinth"]).spawn().unwrap();
     machine.wait_for("StatusText=draining");
     assert_eq!(status(&get(http, "/readyz")), 503);
     assert_eq!(client.close_code(), 1001);
     assert!(stop.wait().unwrap().success());
-    assert!(begun.elapsed() >= DRAIN_TIME, "{:?}", begun.elapsed());
     assert_eq!(machine.show("Result"), "Result=success", "{}", machine.log());
 
     assert!(machine.run(&["systemctl", "start", "corinth"]).status.success());
