@@ -184,15 +184,16 @@ fn rooms_are_shown_to_who_runs_the_server() {
 }
 
 #[test]
-fn the_log_says_who_came_and_went_and_where() {
-    let log = |format: &str| {
+fn the_log_says_what_happened_where_to_whom() {
+    let log = |format: &str, level: &str| {
         let mut command = common::program::corinth(&["--http", "127.0.0.1:0", "--shards", "2"]);
-        let mut serving =
-            Serving::spawn(command.args(["--log-format", format]).stderr(Stdio::piped()));
+        command.args(["--log-format", format, "--log", level]);
+        let mut serving = Serving::spawn(command.stderr(Stdio::piped()));
         let mut client = Client::connect(serving.http, "my%20room", "Ada");
         client.join();
         client.request("createTransport", json!({"id": 17, "options": {}}));
-        drop(client);
+        client.notify("leave", json!({}));
+        client.close_code();
         serving.signal("TERM");
         assert_eq!(serving.exit_code(Duration::from_secs(10)), Some(0));
         let mut text = String::new();
@@ -200,17 +201,27 @@ fn the_log_says_who_came_and_went_and_where() {
             .unwrap();
         text
     };
-    let text = log("text");
-    assert!(text.contains("connected shard=") && text.contains("room=\"my room\""), "{text}");
-    let lines = log("json");
+    let text = log("text", "info");
+    assert!(text.contains("connected shard="), "{text}");
+    assert!(text.contains("room=\"my room\" peer=\"Ada\""), "{text}");
+    assert!(!text.contains("transport closed"), "that is a detail: {text}");
+    let lines = log("json", "info,corinth::shard=debug");
     let lines: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
-    for (message, transports) in [("connected", Value::Null), ("gone", json!("17"))] {
-        let line = lines.iter().find(|line| line["message"] == message).expect(message);
-        assert_eq!((&line["room"], &line["peer"]), (&json!("my room"), &json!("Ada")), "{line}");
-        assert_eq!(line["transports"], transports, "{line}");
-        assert!(line["shard"].is_u64() && line["level"] == "INFO", "{line}");
-    }
+    let of_the_room: Vec<_> = lines.iter().filter(|line| line["room"] == "my room").collect();
+    let ids = ["message", "peer", "transport", "reason"];
+    let said = |line: &&Value| ids.map(|id| line[id].clone());
+    let (ada, none) = (json!("Ada"), Value::Null);
+    let wished = [
+        [json!("room started"), none.clone(), none.clone(), none.clone()],
+        [json!("connected"), ada.clone(), none.clone(), none.clone()],
+        [json!("joined"), ada.clone(), none.clone(), none.clone()],
+        [json!("transport closed"), ada.clone(), json!(17), none.clone()],
+        [json!("gone"), ada, none.clone(), json!("left")],
+        [json!("room ended"), none.clone(), none.clone(), none],
+    ];
+    assert_eq!(of_the_room.iter().map(said).collect::<Vec<_>>(), wished);
+    assert!(of_the_room.iter().all(|line| line["shard"].is_u64() && line["level"].is_string()));
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub const LIVE: &[&str] = &[
     "token-key",
     "trusted-proxy",
     "allowed-origin",
+    "webhook",
+    "webhook-secret",
     "max-rooms",
     "max-peers-per-room",
     "max-transports-per-peer",
@@ -86,6 +88,8 @@ pub struct Config {
     pub token_keys: Vec<TokenKey>,
     /// Whether that was said.
     pub anyone: bool,
+    /// Who is told when rooms and peers come and go.
+    pub webhook: Option<Webhook>,
     /// Between pings on a WebSocket.
     pub ping_interval: Duration,
     /// From which share of its core on, in thousandths, a shard takes no new rooms and peers.
@@ -114,6 +118,15 @@ pub enum TlsSource {
         /// Its private key.
         key: PathBuf,
     },
+}
+
+/// A web server that is told of rooms and peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// `http` or `https`.
+    pub url: String,
+    /// The file that has what it is signed with.
+    pub secret: PathBuf,
 }
 
 /// Why settings do not make a configuration.
@@ -167,6 +180,7 @@ impl Config {
             allowed_origins: allowed_origins(settings)?,
             token_keys: token_keys(settings)?,
             anyone: settings.anyone_may_join_without_a_token.unwrap_or(false),
+            webhook: webhook(settings)?,
             ping_interval: ping_interval(settings)?,
             busy_max: busy_max(settings)?,
             limits: limits::limits(settings)?,
@@ -246,6 +260,26 @@ fn token_keys(settings: &Settings) -> Result<Vec<TokenKey>, ConfigError> {
         }
     }
     Ok(keys)
+}
+
+fn webhook(settings: &Settings) -> Result<Option<Webhook>, ConfigError> {
+    match (settings.webhook.clone(), settings.webhook_secret.clone()) {
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::new("webhook", "it needs its webhook-secret too")),
+        (None, Some(_)) => Err(ConfigError::new("webhook-secret", "it needs its webhook too")),
+        (Some(url), Some(_)) if !is_web_address(&url) => {
+            let reason = format!("{url:?}: https://HOST/PATH is wanted (or http)");
+            Err(ConfigError::new("webhook", reason))
+        }
+        (Some(url), Some(secret)) => Ok(Some(Webhook { url, secret })),
+    }
+}
+
+fn is_web_address(url: &str) -> bool {
+    url.parse::<ureq::http::Uri>().is_ok_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.host().is_some_and(|host| !host.is_empty())
+    })
 }
 
 /// That everybody may come in is never so by mistake.

@@ -2,6 +2,7 @@
 //! that PROTOCOL section 3 promises.
 
 use super::Outbox;
+use super::event::{Happening, RoomEvent};
 use super::router::{Router, transmit};
 use crate::protocol::notification::peer_left;
 use crate::protocol::{Announcement, AppData};
@@ -21,6 +22,7 @@ impl Router {
     pub(super) fn remove_peer(
         &mut self,
         key: PeerKey,
+        reason: &'static str,
         app_data: Option<&AppData>,
         out: &mut impl Outbox,
     ) {
@@ -33,6 +35,8 @@ impl Router {
         for transport in transports {
             self.end_transport(transport, Audience::Silent, out);
         }
+        let joined = self.peers[key].joined;
+        self.tell(key, Happening::PeerLeft { joined, reason }, out);
         let Some(peer) = self.peers.remove(key) else { return };
         self.stats.peers -= 1;
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
@@ -42,6 +46,7 @@ impl Router {
             self.rooms.remove(peer.room);
             self.room_names.remove(&name);
             self.stats.rooms -= 1;
+            out.tell(&RoomEvent { room: &name, peer: None, what: Happening::RoomEnded });
         } else if peer.joined {
             self.broadcast(peer.room, key, &peer_left(&peer.name, app_data), out);
         }
@@ -75,6 +80,8 @@ impl Router {
         }
         let Some(mut association) = self.transports.remove(key) else { return };
         self.stats.transports -= 1;
+        let closed = Happening::TransportClosed { transport: association.id };
+        self.tell(association.peer, closed, out);
         association.transport.close();
         transmit(&mut association.transport, &mut self.stats, out);
         for credentials in association.transport.ice().credentials() {
@@ -102,6 +109,7 @@ impl Router {
 
     fn end_receiver(&mut self, key: ReceiverKey, audience: Audience<'_>, out: &mut impl Outbox) {
         let Some(mut receiver) = self.receivers.remove(key) else { return };
+        self.tell(receiver.peer, Happening::ReceiverClosed { receiver: receiver.id }, out);
         if let Some(association) = self.transports.get_mut(receiver.transport) {
             association.remove_source(key);
         }

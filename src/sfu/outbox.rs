@@ -1,6 +1,7 @@
 //! The sink that the Router writes to. Its driver (shard, simulator, fuzzer) owns the memory,
 //! drains it after each batch, and hands it in again.
 
+use super::event::RoomEvent;
 use crate::types::{Path, PeerKey, Rights};
 
 /// Where everything goes that a Router says.
@@ -20,6 +21,12 @@ pub trait Outbox {
     /// Closes a client's connection after what was queued for it before. The Router has forgotten
     /// the peer when it says so; the driver need not report it as closed.
     fn close(&mut self, peer: PeerKey, reason: CloseReason);
+
+    /// Something has happened that somebody outside may want to know. Never on the way of a packet;
+    /// a driver that has nobody to tell does nothing.
+    fn tell(&mut self, event: &RoomEvent<'_>) {
+        let _ = event;
+    }
 }
 
 /// Whose WebSocket was opened.

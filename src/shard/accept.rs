@@ -1,6 +1,7 @@
 //! The tasks that serve TCP connections: HTTP on whichever shard accepted them, WebSockets on the
 //! shard that owns the room.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::http::server::{Received, answer, receive, send};
 use crate::http::{HEAD_TIME, Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::Stream;
 use crate::sfu::Newcomer;
-use crate::signal::{Connection, Outgoing};
+use crate::signal::{Connection, End, Outgoing};
 use crate::types::{PeerKey, Refusal, ShardId};
 
 /// After a failed accept: out of descriptors, most likely, and that takes time to pass.
@@ -35,6 +36,9 @@ pub(super) enum Purpose {
     /// Media over TCP.
     Media,
 }
+
+/// Why a peer has left where its client has said nothing.
+const DISCONNECTED: &str = "disconnected";
 
 /// First byte of media over TCP: a check is shorter than 256 bytes, so its length begins with a
 /// zero. Neither HTTP nor TLS does.
@@ -148,7 +152,10 @@ async fn page(shard: &Shard, request: &Request) -> Response {
 
 async fn metrics_page(shard: &Shard) -> Response {
     let stats = shard.stats_of_all().await;
-    let process = host::process(shard.common.started, shard.common.descriptors);
+    let process = {
+        let common = &shard.common;
+        host::process(common.started, common.descriptors, common.notices.counts())
+    };
     let mut page = String::new();
     for piece in metrics::pieces(&stats, &process) {
         page.push_str(&piece);
@@ -282,13 +289,11 @@ async fn open(shard: Rc<Shard>, mut stream: Stream, entry: Entry, leases: Leases
     if !send(&mut stream, upgrade.response()).await {
         return;
     }
-    shard.log_connected(&upgrade.room, &upgrade.peer);
     let interval = shard.live().ping_interval;
     let mut connection = Connection::new(stream, &read_ahead, outgoing, interval);
     let end = connection.run(|text| session.hear(text)).await;
-    shard.log_gone(&upgrade.room, &upgrade.peer, session.peer);
     // The peer is gone before the goodbye, which may take its time.
-    drop(session);
+    session.end(end);
     connection.finish(end).await;
 }
 
@@ -297,6 +302,8 @@ async fn open(shard: Rc<Shard>, mut stream: Stream, entry: Entry, leases: Leases
 struct Session {
     shard: Rc<Shard>,
     peer: PeerKey,
+    /// Why it ends.
+    reason: Cell<&'static str>,
     /// Dropped after `drop` has run.
     _lease: Lease,
 }
@@ -313,7 +320,14 @@ impl Session {
             out.connect(peer, Rc::clone(outgoing));
             Ok(peer)
         })?;
-        Ok(Self { shard: Rc::clone(shard), peer, _lease: lease })
+        let reason = Cell::new(DISCONNECTED);
+        Ok(Self { shard: Rc::clone(shard), peer, reason, _lease: lease })
+    }
+
+    fn end(self, end: End) {
+        if let End::Ours(close) = end {
+            self.reason.set(close.reason);
+        }
     }
 
     fn hear(&self, text: &str) {
@@ -325,7 +339,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.shard.with(|router, _, out| {
             out.disconnect(self.peer);
-            router.handle_closed(self.peer, out);
+            router.handle_closed(self.peer, self.reason.get(), out);
         });
     }
 }

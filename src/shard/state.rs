@@ -21,10 +21,11 @@ use super::live::Live;
 use super::mailbox::Mailbox;
 use super::outbox::ShardOutbox;
 use super::pulse::Pulse;
+use super::webhook::Notices;
 use crate::cluster::{Addresses, Admission, Directory};
 use crate::net::{Rx, Tx};
 use crate::sfu::Router;
-use crate::types::{IoKind, PeerKey, Refusal, ShardId, ShardStats, Timestamp};
+use crate::types::{IoKind, Refusal, ShardId, ShardStats, Timestamp};
 
 /// What all shards of a process agree on.
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub(super) struct Common {
     pub(super) started: u64,
     /// How many descriptors there may be.
     pub(super) descriptors: u64,
+    /// To whoever tells the webhook.
+    pub(super) notices: Notices,
 }
 
 /// One shard.
@@ -64,7 +67,6 @@ pub(super) struct Shard {
     addresses: RefCell<Addresses>,
     admission: RefCell<Admission>,
     drain: Cell<Drain>,
-    journal: Journal,
     mailbox: Mailbox,
     /// When the timer task will wake, and the task.
     armed: Cell<Option<Timestamp>>,
@@ -97,9 +99,9 @@ pub(super) struct Core {
 }
 
 impl Core {
-    /// A Router between the two halves of its media sockets.
-    pub(super) fn new(router: Router, rx: Rx, tx: Tx) -> Self {
-        Self { router, rx, out: ShardOutbox::new(tx) }
+    /// A Router between the two halves of its media sockets, and where its rooms are written of.
+    pub(super) fn new(router: Router, rx: Rx, tx: Tx, journal: Journal) -> Self {
+        Self { router, rx, out: ShardOutbox::new(tx, journal) }
     }
 }
 
@@ -113,6 +115,7 @@ impl Shard {
         mailbox: Mailbox,
         core: Core,
     ) -> Rc<Self> {
+        core.out.notify(live.webhook.is_some().then(|| common.notices.clone()));
         Rc::new(Self {
             id,
             admission: RefCell::new(Admission::new(live.busy_max)),
@@ -121,7 +124,6 @@ impl Shard {
             core: RefCell::new(core),
             directory: RefCell::new(Directory::new(id, common.shards, live.limits.rooms)),
             addresses: RefCell::default(),
-            journal: Journal::new(id),
             common,
             live: RefCell::new(live),
             mailbox,
@@ -142,24 +144,15 @@ impl Shard {
     pub(super) fn go_on_with(&self, live: Arc<Live>) {
         self.admission.borrow_mut().set_busy_max(live.busy_max);
         self.directory.borrow_mut().set_rooms_max(live.limits.rooms);
-        self.core.borrow_mut().router.set_limits(live.limits);
+        let Core { router, out, .. } = &mut *self.core.borrow_mut();
+        router.set_limits(live.limits);
+        out.notify(live.webhook.is_some().then(|| self.common.notices.clone()));
         self.live.replace(live);
     }
 
     /// Whether a peer of this name is in that room: then who connects under it is no further one.
     pub(super) fn has_peer(&self, room: &str, peer: &str) -> bool {
         self.core.borrow().router.has_peer(room, peer)
-    }
-
-    /// Logs that a peer has connected.
-    pub(super) fn log_connected(&self, room: &str, peer: &str) {
-        self.journal.connected(self.clock.now(), room, peer);
-    }
-
-    /// Logs that a peer is about to be forgotten.
-    pub(super) fn log_gone(&self, room: &str, peer: &str, key: PeerKey) {
-        let transports = self.core.borrow().router.transports_of_peer(key);
-        self.journal.gone(self.clock.now(), room, peer, &transports);
     }
 
     /// Peers now.

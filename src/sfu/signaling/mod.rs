@@ -7,6 +7,7 @@ mod senders;
 use std::collections::BTreeMap;
 
 use super::Outbox;
+use super::event::{Happening, RoomEvent};
 use super::outbox::{CloseReason, Newcomer};
 use super::peer::{Budget, Peer, Verdict};
 use super::room::Room;
@@ -35,7 +36,7 @@ impl Router {
         let Newcomer { room, peer, rights } = *newcomer;
         let room_key = match self.room_names.get(room) {
             Some(key) => *key,
-            None => self.add_room(room),
+            None => self.add_room(room, out),
         };
         let peers = &self.rooms[room_key].peers;
         let older = peers.iter().copied().find(|key| *self.peers[*key].name == *peer);
@@ -48,9 +49,9 @@ impl Router {
         let key = self.peers.insert(Peer::new(room_key, peer, rights, budget, self.hasher.clone()));
         self.rooms[room_key].peers.push(key);
         self.stats.peers += 1;
+        self.tell(key, Happening::PeerConnected, out);
         if let Some(older) = older {
-            out.close(older, CloseReason::Replaced);
-            self.remove_peer(older, None, out);
+            self.close_peer(older, CloseReason::Replaced, None, out);
         }
         Ok(key)
     }
@@ -69,11 +70,19 @@ impl Router {
         }
     }
 
-    fn add_room(&mut self, name: &str) -> RoomKey {
+    fn add_room(&mut self, name: &str, out: &mut impl Outbox) -> RoomKey {
         let key = self.rooms.insert(Room::new(name, self.rng.u32(..)));
         self.room_names.insert(name.into(), key);
         self.stats.rooms += 1;
+        out.tell(&RoomEvent { room: name, peer: None, what: Happening::RoomStarted });
         key
+    }
+
+    /// Something has happened to a peer.
+    pub(in crate::sfu) fn tell(&self, peer: PeerKey, what: Happening, out: &mut impl Outbox) {
+        let Some(peer) = self.peers.get(peer) else { return };
+        let Some(room) = self.rooms.get(peer.room) else { return };
+        out.tell(&RoomEvent { room: &room.name, peer: Some(&peer.name), what });
     }
 
     /// A text frame came from a client. Unknown peers are ignored.
@@ -115,9 +124,9 @@ impl Router {
         }
     }
 
-    /// A WebSocket is gone, whoever closed it. Unknown peers are ignored.
-    pub fn handle_closed(&mut self, key: PeerKey, out: &mut impl Outbox) {
-        self.remove_peer(key, None, out);
+    /// A WebSocket is gone, whoever closed it, for this reason. Unknown peers are ignored.
+    pub fn handle_closed(&mut self, key: PeerKey, reason: &'static str, out: &mut impl Outbox) {
+        self.remove_peer(key, reason, None, out);
     }
 
     fn close_peer(
@@ -128,7 +137,7 @@ impl Router {
         out: &mut impl Outbox,
     ) {
         out.close(key, reason);
-        self.remove_peer(key, app_data, out);
+        self.remove_peer(key, reason.code().1, app_data, out);
     }
 
     /// `join` comes first and once; whatever else is wrong with a request comes after that.
@@ -250,6 +259,7 @@ impl Router {
             JoinResponse { rtp_capabilities: &self.capabilities, peers: peers.collect() };
         let response = envelope::success(id, &response);
         self.broadcast(room, key, &announcement, out);
+        self.tell(key, Happening::PeerJoined, out);
         Ok(response)
     }
 
