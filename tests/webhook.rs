@@ -95,7 +95,7 @@ fn what_is_not_taken_is_told_again_and_what_came_meanwhile_after_it() {
     server.stop().unwrap();
 }
 
-/// Everybody's goodbye is told too.
+/// Everybody's goodbye is told too, and what was refused before it gets another try.
 #[test]
 fn the_end_of_the_server_is_told() {
     let (folder, hook) = (Folder::new("hook-end"), Hook::listen());
@@ -104,10 +104,12 @@ fn the_end_of_the_server_is_told() {
         (0..4).map(|i| Client::connect(server.http_addr(), &format!("{i}"), "p")).collect();
     peers.iter_mut().for_each(|peer| drop(peer.join()));
     hook.events(8);
+    hook.refusals.store(1, Ordering::Relaxed);
     let leaving = std::thread::scope(|scope| {
-        let closed = scope.spawn(|| peers.iter_mut().map(Client::close_code).collect::<Vec<_>>());
+        let closed = peers.into_iter().map(|mut peer| scope.spawn(move || peer.close_code()));
+        let closed: Vec<_> = closed.collect();
         server.stop().unwrap();
-        closed.join().unwrap()
+        closed.into_iter().map(|code| code.join().unwrap()).collect::<Vec<_>>()
     });
     assert_eq!(leaving, [1001; 4]);
     let events = hook.events(8);
