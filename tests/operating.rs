@@ -213,8 +213,8 @@ fn the_log_says_what_happened_where_to_whom() {
     let said = |line: &&Value| ids.map(|id| line[id].clone());
     let (ada, none) = (json!("Ada"), Value::Null);
     let wished = [
-        [json!("room started"), none.clone(), none.clone(), none.clone()],
         [json!("connected"), ada.clone(), none.clone(), none.clone()],
+        [json!("room started"), none.clone(), none.clone(), none.clone()],
         [json!("joined"), ada.clone(), none.clone(), none.clone()],
         [json!("transport closed"), ada.clone(), json!(17), none.clone()],
         [json!("gone"), ada, none.clone(), json!("left")],

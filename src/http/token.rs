@@ -50,7 +50,7 @@ pub enum Right {
     Video,
     /// Receive what others send.
     Receive,
-    /// See and end the room.
+    /// See the room, end it, put peers out.
     Admin,
 }
 

@@ -3,8 +3,8 @@
 use crate::protocol::{DtlsState, IceState};
 use crate::types::{Kind, ReceiverId, TransportId};
 
-/// Something that has happened in a room. `RoomStarted` comes before everything else of it,
-/// `RoomEnded` after; the same holds of `PeerConnected` and `PeerLeft` for what one peer has.
+/// Something that has happened in a room. What a peer has comes between its `PeerConnected` and its
+/// `PeerLeft`; who joins does so between the room's `RoomStarted` and its `RoomEnded`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoomEvent<'a> {
     /// `roomId`.
@@ -18,9 +18,9 @@ pub struct RoomEvent<'a> {
 /// What can happen. Ids are the client's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Happening {
-    /// The first connection has come.
+    /// Somebody is about to join for the first time.
     RoomStarted,
-    /// The last has gone.
+    /// The last connection of a room that had started has gone.
     RoomEnded,
     /// A WebSocket was opened.
     PeerConnected,

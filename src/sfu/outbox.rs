@@ -47,6 +47,10 @@ pub enum CloseReason {
     Left,
     /// 4000: the same peer name connected again.
     Replaced,
+    /// 4000: somebody who may do so has put it out.
+    Kicked,
+    /// 4000: somebody who may do so has ended the room.
+    RoomClosed,
     /// 1002: JSON, but none of the four envelopes.
     Envelope,
     /// 1007: not JSON.
@@ -61,6 +65,8 @@ impl CloseReason {
         match self {
             CloseReason::Left => (4000, "left"),
             CloseReason::Replaced => (4000, "replaced"),
+            CloseReason::Kicked => (4000, "kicked"),
+            CloseReason::RoomClosed => (4000, "room closed"),
             CloseReason::Envelope => (1002, "not a protoo message"),
             CloseReason::NotJson => (1007, "invalid JSON"),
             CloseReason::Flood => (1008, "too many requests"),

@@ -14,6 +14,7 @@ type Peer = (String, String);
 pub(crate) struct Observer {
     /// With everybody in it. While one connection replaces another, a name is there twice.
     rooms: BTreeMap<String, BTreeMap<String, u64>>,
+    started: BTreeSet<String>,
     joined: BTreeSet<Peer>,
     transports: BTreeSet<(Peer, TransportId)>,
     receivers: BTreeSet<(Peer, ReceiverId)>,
@@ -26,20 +27,14 @@ impl Observer {
         let (room, peer) = (event.room.to_owned(), event.peer.unwrap_or_default().to_owned());
         self.told.push(format!("{room}/{peer}: {:?}", event.what));
         let who = (room.clone(), peer.clone());
-        match event.what {
-            Happening::RoomStarted => {
-                assert!(event.peer.is_none() && !self.rooms.contains_key(&room), "{event:?}");
-                self.rooms.insert(room, BTreeMap::new());
-                return;
-            }
-            Happening::RoomEnded => {
-                let peers = self.rooms.remove(&room);
-                assert!(event.peer.is_none() && peers.is_some_and(|all| all.is_empty()));
-                return;
-            }
-            _ => {}
+        if event.peer.is_none() {
+            let new = match event.what {
+                Happening::RoomStarted => self.started.insert(room),
+                _ => !self.rooms.contains_key(&room) && self.started.remove(&room),
+            };
+            return assert!(new, "{event:?}");
         }
-        let peers = self.rooms.get_mut(&room).expect("its room is there");
+        let peers = self.rooms.entry(room.clone()).or_default();
         let connections = peers.entry(peer).or_default();
         match event.what {
             Happening::PeerConnected => *connections += 1,
@@ -47,11 +42,15 @@ impl Observer {
         }
         let is = |new: bool| assert!(new, "{event:?} is nothing new");
         match event.what {
-            Happening::RoomStarted | Happening::RoomEnded | Happening::PeerConnected => {}
-            Happening::PeerJoined => is(self.joined.insert(who)),
+            Happening::PeerConnected => {}
+            Happening::RoomStarted | Happening::RoomEnded => panic!("{event:?} of a peer"),
+            Happening::PeerJoined => is(self.started.contains(&room) && self.joined.insert(who)),
             Happening::PeerLeft { joined, .. } => {
                 *connections -= 1;
                 peers.retain(|_, connections| *connections > 0);
+                if peers.is_empty() {
+                    self.rooms.remove(&room);
+                }
                 assert_eq!(joined, self.joined.remove(&who), "{event:?}");
                 assert!(self.transports.iter().all(|(owner, _)| *owner != who), "{event:?}");
                 assert!(self.receivers.iter().all(|(owner, _)| *owner != who), "{event:?}");

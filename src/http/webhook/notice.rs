@@ -27,9 +27,9 @@ pub struct Notice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NoticeKind {
-    /// The first connection to the room has come.
+    /// The first peer has said `join`.
     RoomStarted,
-    /// The last has gone.
+    /// The last WebSocket is closed.
     RoomEnded,
     /// A peer has said `join`.
     PeerJoined,

@@ -34,13 +34,13 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Result<PeerKey, Refusal> {
         let Newcomer { room, peer, rights } = *newcomer;
+        let older = self.peer_named(room, peer);
         let room_key = match self.room_names.get(room) {
             Some(key) => *key,
-            None => self.add_room(room, out),
+            None => self.add_room(room),
         };
-        let peers = &self.rooms[room_key].peers;
-        let older = peers.iter().copied().find(|key| *self.peers[*key].name == *peer);
-        if older.is_none() && peers.len() >= self.config.limits.peers_per_room {
+        let peers = self.rooms[room_key].peers.len();
+        if older.is_none() && peers >= self.config.limits.peers_per_room {
             self.stats.refuse(Refusal::Peers);
             return Err(Refusal::Peers);
         }
@@ -58,8 +58,12 @@ impl Router {
 
     /// Whether a connection under this name is there, which a further one would replace.
     pub fn has_peer(&self, room: &str, peer: &str) -> bool {
-        let room = self.room_names.get(room).map(|room| &self.rooms[*room]);
-        room.is_some_and(|room| room.peers.iter().any(|key| *self.peers[*key].name == *peer))
+        self.peer_named(room, peer).is_some()
+    }
+
+    pub(in crate::sfu) fn peer_named(&self, room: &str, peer: &str) -> Option<PeerKey> {
+        let peers = &self.rooms[*self.room_names.get(room)?].peers;
+        peers.iter().copied().find(|key| *self.peers[*key].name == *peer)
     }
 
     /// Tells who asked for it that all rooms end now. The driver closes the connections.
@@ -70,11 +74,10 @@ impl Router {
         }
     }
 
-    fn add_room(&mut self, name: &str, out: &mut impl Outbox) -> RoomKey {
+    fn add_room(&mut self, name: &str) -> RoomKey {
         let key = self.rooms.insert(Room::new(name, self.rng.u32(..)));
         self.room_names.insert(name.into(), key);
         self.stats.rooms += 1;
-        out.tell(&RoomEvent { room: name, peer: None, what: Happening::RoomStarted });
         key
     }
 
@@ -127,17 +130,6 @@ impl Router {
     /// A WebSocket is gone, whoever closed it, for this reason. Unknown peers are ignored.
     pub fn handle_closed(&mut self, key: PeerKey, reason: &'static str, out: &mut impl Outbox) {
         self.remove_peer(key, reason, None, out);
-    }
-
-    fn close_peer(
-        &mut self,
-        key: PeerKey,
-        reason: CloseReason,
-        app_data: Option<&AppData>,
-        out: &mut impl Outbox,
-    ) {
-        out.close(key, reason);
-        self.remove_peer(key, reason.code().1, app_data, out);
     }
 
     /// `join` comes first and once; whatever else is wrong with a request comes after that.
@@ -259,6 +251,10 @@ impl Router {
             JoinResponse { rtp_capabilities: &self.capabilities, peers: peers.collect() };
         let response = envelope::success(id, &response);
         self.broadcast(room, key, &announcement, out);
+        let room = &mut self.rooms[room];
+        if !std::mem::replace(&mut room.started, true) {
+            out.tell(&RoomEvent { room: &room.name, peer: None, what: Happening::RoomStarted });
+        }
         self.tell(key, Happening::PeerJoined, out);
         Ok(response)
     }

@@ -73,29 +73,26 @@ impl Shard {
         all
     }
 
-    /// A list, as JSON without its brackets, of this shard's rooms.
-    fn rooms(&self) -> Option<String> {
-        let core = self.core.borrow();
-        let rooms = core.router.room_summaries();
-        let rooms = rooms.iter().map(|room| serde_json::to_string(room).unwrap_or_default());
-        let rooms: Vec<_> = rooms.collect();
-        (!rooms.is_empty()).then(|| rooms.join(","))
+    /// All rooms, as JSON.
+    pub(in crate::shard) async fn rooms_of_all(&self) -> String {
+        let reports = self.reports(Question::Rooms).await;
+        format!("{{\"rooms\":[{}]}}", reports.join(","))
     }
 
-    /// One of this shard's rooms, as JSON.
-    fn room(&self, room: &str) -> Option<String> {
-        serde_json::to_string(&self.core.borrow().router.room_report(room)?).ok()
+    /// What whichever shard has that room, or peer, answers.
+    pub(in crate::shard) async fn report(&self, question: Question) -> Option<String> {
+        self.reports(question).await.pop()
     }
 
     /// What the shards say to this question that is answered with a report, those that say
     /// something in time.
-    async fn reports(&self, question: impl Fn() -> Question) -> Vec<String> {
+    async fn reports(&self, question: Question) -> Vec<String> {
         let mut reports = Vec::new();
         for shard in (0..self.common.shards).map(|shard| ShardId(shard as u8)) {
-            let answer = match (shard == self.id, question()) {
-                (true, Question::Room(room)) => Some(Answer::Report(self.room(&room))),
-                (true, _) => Some(Answer::Report(self.rooms())),
-                (false, question) => self.mailbox.ask(shard, question).await,
+            let question = question.clone();
+            let answer = match shard == self.id {
+                true => Some(self.answer_to(question)),
+                false => self.mailbox.ask(shard, question).await,
             };
             if let Some(Answer::Report(Some(report))) = answer {
                 reports.push(report);
@@ -104,30 +101,43 @@ impl Shard {
         reports
     }
 
-    /// All rooms, as JSON.
-    pub(in crate::shard) async fn rooms_of_all(&self) -> String {
-        let reports = self.reports(|| Question::Rooms).await;
-        format!("{{\"rooms\":[{}]}}", reports.join(","))
-    }
-
-    /// A room, wherever it is, as JSON.
-    pub(in crate::shard) async fn room_of_all(&self, room: &str) -> Option<String> {
-        self.reports(|| Question::Room(room.to_owned())).await.pop()
-    }
-
     /// Answers a question of another shard.
     pub(in crate::shard) fn answer(&self, from: ShardId, number: u64, question: Question) {
-        let answer = match question {
+        // Refused only when the asker has ended.
+        let _ = self.post(from, Mail::Answer(number, self.answer_to(question)));
+    }
+
+    fn answer_to(&self, question: Question) -> Answer {
+        match question {
             Question::Place(place) => {
                 let owner = self.count(&place);
                 Answer::Placed(place, owner)
             }
             Question::Stats => Answer::Stats(Box::new(self.stats())),
             Question::Rooms => Answer::Report(self.rooms()),
-            Question::Room(room) => Answer::Report(self.room(&room)),
-        };
-        // Refused only when the asker has ended.
-        let _ = self.post(from, Mail::Answer(number, answer));
+            Question::Room(room) => {
+                let core = self.core.borrow();
+                let report = core.router.room_report(&room);
+                Answer::Report(report.and_then(|report| serde_json::to_string(&report).ok()))
+            }
+            Question::End(room) => {
+                let peers = self.with(|router, _, out| router.end_room(&room, out));
+                Answer::Report(peers.map(|peers| format!("{{\"peers\":{peers}}}")))
+            }
+            Question::Kick(room, peer) => {
+                let was_there = self.with(|router, _, out| router.kick(&room, &peer, out));
+                Answer::Report(was_there.then(|| "{\"peers\":1}".to_owned()))
+            }
+        }
+    }
+
+    /// A list, as JSON without its brackets, of this shard's rooms.
+    fn rooms(&self) -> Option<String> {
+        let core = self.core.borrow();
+        let rooms = core.router.room_summaries();
+        let rooms = rooms.iter().map(|room| serde_json::to_string(room).unwrap_or_default());
+        let rooms: Vec<_> = rooms.collect();
+        (!rooms.is_empty()).then(|| rooms.join(","))
     }
 
     /// Takes an answer. A place that nobody waits for any more is given back.
