@@ -79,7 +79,7 @@ pub(super) async fn accept(
 /// Tells somebody who is not even listened to that there is no room; as far as that can be done at
 /// once, and read without TLS.
 async fn turn_away(shard: &Shard, mut stream: TcpStream, refusal: Refusal) {
-    shard.refuse(refusal);
+    shard.refuse(refusal, None);
     if shard.live().tls.is_none() {
         let bytes = refused(refusal).into_bytes();
         let _ = future::poll_once(stream.write_all(&bytes)).await;
@@ -176,14 +176,14 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
     let rights = match live.admit(client, request, &upgrade, unix_time()) {
         Ok(rights) => rights,
         Err((refusal, denied)) => {
-            shard.refuse(refusal);
+            shard.refuse(refusal, Some(&upgrade));
             return answer(stream, denied.response()).await;
         }
     };
     let address = Some(client).filter(|&client| !live.exempts(client));
     let (owner, leases) = match Leases::take(&shard, &upgrade.room, address).await {
         Ok(taken) => taken,
-        Err(refusal) => return refuse(&shard, stream, refusal).await,
+        Err(refusal) => return refuse(&shard, stream, &upgrade, refusal).await,
     };
     let entry = Entry { read_ahead: received.read_ahead, upgrade, rights };
     if owner == shard.id {
@@ -195,15 +195,16 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
     match shard.post(owner, Mail::HandOver(Box::new(HandOver { stream, entry, address }))) {
         Ok(()) => leases.hand_over(),
         Err(Mail::HandOver(back)) => {
-            refuse(&shard, back.stream.attach(), Refusal::Unanswered).await;
+            let HandOver { stream, entry, .. } = *back;
+            refuse(&shard, stream.attach(), &entry.upgrade, Refusal::Unanswered).await;
         }
         Err(_) => {}
     }
 }
 
 /// Tells a client that it gets no place, and counts it.
-async fn refuse(shard: &Shard, stream: Stream, refusal: Refusal) {
-    shard.refuse(refusal);
+async fn refuse(shard: &Shard, stream: Stream, upgrade: &Upgrade, refusal: Refusal) {
+    shard.refuse(refusal, Some(upgrade));
     answer(stream, refused(refusal)).await;
 }
 
@@ -277,14 +278,17 @@ async fn open(shard: Rc<Shard>, mut stream: Stream, entry: Entry, leases: Leases
     };
     if shard.is_full() && !shard.has_peer(&upgrade.room, &upgrade.peer) {
         drop(lease);
-        return refuse(&shard, stream, Refusal::Full).await;
+        return refuse(&shard, stream, &upgrade, Refusal::Full).await;
     }
     let outgoing = Rc::new(Outgoing::default());
     let newcomer = Newcomer { room: &upgrade.room, peer: &upgrade.peer, rights };
     let session = match Session::open(&shard, &newcomer, &outgoing, lease) {
         Ok(session) => session,
         // The Router has counted it.
-        Err(refusal) => return answer(stream, refused(refusal)).await,
+        Err(refusal) => {
+            shard.log_refused(refusal, &upgrade);
+            return answer(stream, refused(refusal)).await;
+        }
     };
     if !send(&mut stream, upgrade.response()).await {
         return;

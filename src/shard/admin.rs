@@ -91,7 +91,7 @@ fn check(
     let live = shard.live();
     if live.has_keys() {
         return live.admit_admin(request, room, unix_time()).map_err(|denied| {
-            shard.refuse(denied.refusal());
+            shard.refuse(denied.refusal(), None);
             denied.response()
         });
     }

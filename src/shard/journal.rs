@@ -13,7 +13,7 @@ use super::webhook::Notices;
 use crate::http::webhook::{Notice, NoticeKind};
 use crate::protocol::{DtlsState, IceState};
 use crate::sfu::{Happening, RoomEvent};
-use crate::types::{ReceiverId, ShardId, Timestamp, TransportId};
+use crate::types::{ReceiverId, Refusal, ShardId, Timestamp, TransportId};
 
 /// Lines of one shard in a second.
 const LINES_PER_SECOND: u32 = 50;
@@ -96,6 +96,13 @@ impl Journal {
             Happening::ReceiverClosed { receiver: ReceiverId(receiver) } => {
                 line!(DEBUG, "Receiver closed", receiver);
             }
+        }
+    }
+
+    /// Somebody was not let in.
+    pub(super) fn refused(&self, room: &str, peer: &str, refusal: Refusal) {
+        if tracing::enabled!(Level::DEBUG) && self.may_write(self.clock.now()) {
+            tracing::debug!(shard = self.shard.0, room, peer, why = refusal.label(), "refused");
         }
     }
 

@@ -8,7 +8,6 @@ use slotmap::SecondaryMap;
 
 use super::ice_tcp::Wire;
 use super::journal::Journal;
-use super::webhook::Notices;
 use crate::net::{FlushReport, Tx, TxArena};
 use crate::sfu::{CloseReason, Outbox, RoomEvent};
 use crate::signal::{Close, Outgoing};
@@ -41,9 +40,9 @@ impl ShardOutbox {
         }
     }
 
-    /// Whether somebody wants notices from now on, and by what they go.
-    pub(super) fn notify(&self, notices: Option<Notices>) {
-        self.journal.notify(notices);
+    /// Where it writes what happens.
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// From now on what is said to `peer` goes to `outgoing`.

@@ -23,6 +23,7 @@ use super::outbox::ShardOutbox;
 use super::pulse::Pulse;
 use super::webhook::Notices;
 use crate::cluster::{Addresses, Admission, Directory};
+use crate::http::Upgrade;
 use crate::net::{Rx, Tx};
 use crate::sfu::Router;
 use crate::types::{IoKind, Refusal, ShardId, ShardStats, Timestamp};
@@ -115,7 +116,7 @@ impl Shard {
         mailbox: Mailbox,
         core: Core,
     ) -> Rc<Self> {
-        core.out.notify(live.webhook.is_some().then(|| common.notices.clone()));
+        core.out.journal().notify(live.webhook.is_some().then(|| common.notices.clone()));
         Rc::new(Self {
             id,
             admission: RefCell::new(Admission::new(live.busy_max)),
@@ -146,7 +147,7 @@ impl Shard {
         self.directory.borrow_mut().set_rooms_max(live.limits.rooms);
         let Core { router, out, .. } = &mut *self.core.borrow_mut();
         router.set_limits(live.limits);
-        out.notify(live.webhook.is_some().then(|| self.common.notices.clone()));
+        out.journal().notify(live.webhook.is_some().then(|| self.common.notices.clone()));
         self.live.replace(live);
     }
 
@@ -160,9 +161,17 @@ impl Shard {
         self.core.borrow().router.stats().peers
     }
 
-    /// Counts somebody who was not let in.
-    pub(super) fn refuse(&self, refusal: Refusal) {
+    /// Counts somebody who was not let in, and writes where to, if that is known.
+    pub(super) fn refuse(&self, refusal: Refusal, to: Option<&Upgrade>) {
         self.core.borrow_mut().router.stats_mut().refuse(refusal);
+        if let Some(upgrade) = to {
+            self.log_refused(refusal, upgrade);
+        }
+    }
+
+    /// Writes who was not let in, where to and why.
+    pub(super) fn log_refused(&self, refusal: Refusal, upgrade: &Upgrade) {
+        self.core.borrow().out.journal().refused(&upgrade.room, &upgrade.peer, refusal);
     }
 
     /// A copy of the counters.
