@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -172,11 +172,16 @@ impl Teller {
         }
     }
 
-    /// An order, if there is one before the parcel is due.
+    /// An order, if there is one before the parcel is due. Whoever gives none any more wants an end.
     fn next_order(&self) -> Option<Order> {
-        match self.queue.parcel() {
-            Some(_) => self.orders.recv_timeout(self.queue.due(self.clock.now())).ok(),
-            None => self.orders.try_recv().ok(),
+        let wait = match self.queue.parcel() {
+            Some(_) => self.queue.due(self.clock.now()),
+            None => Duration::ZERO,
+        };
+        match self.orders.recv_timeout(wait) {
+            Ok(order) => Some(order),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Order::End),
         }
     }
 
