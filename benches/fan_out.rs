@@ -13,6 +13,7 @@ mod sim {
     pub(crate) mod knowledge;
     pub(crate) mod link;
     pub(crate) mod netem;
+    pub(crate) mod observer;
     pub(crate) mod record;
     pub(crate) mod rtcp;
     pub(crate) mod source;
@@ -42,7 +43,7 @@ use crate::source::Picture;
 use crate::world::media::{RECEIVE, SEND, VIDEO};
 use crate::world::{Who, World, path_from};
 // The simulator's modules name each other from the root.
-use sim::{client, knowledge, link, netem, record, rtcp, source, stun, world};
+use sim::{client, knowledge, link, netem, observer, record, rtcp, source, stun, world};
 
 /// A whole packet of a source, as browsers make them.
 const PACKET: usize = 1200;

@@ -15,6 +15,7 @@ mod sim {
     pub(crate) mod knowledge;
     pub(crate) mod link;
     pub(crate) mod netem;
+    pub(crate) mod observer;
     pub(crate) mod record;
     pub(crate) mod rtcp;
     pub(crate) mod source;
@@ -33,7 +34,7 @@ use crate::source::Picture;
 use crate::world::media::{RECEIVE, SEND, VIDEO};
 use crate::world::{World, path_from};
 // The simulator's modules name each other from the root.
-use sim::{client, knowledge, link, netem, record, rtcp, source, stun, world};
+use sim::{client, knowledge, link, netem, observer, record, rtcp, source, stun, world};
 
 /// Name, kind, viewers, packets in a turn, bytes of a packet.
 const CASES: [(&str, Kind, usize, usize, usize); 4] = [

@@ -3,14 +3,12 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use common::Client;
 use common::files::Folder;
-use common::program::{Serving, corinth};
-use common::{Client, PATIENCE};
+use common::program::{Log, Serving, corinth};
 use tungstenite::Message;
 
 fn program(arguments: &[&str]) -> Command {
@@ -78,24 +76,6 @@ fn the_environment_counts_more_than_the_file_and_options_most() {
     let mut command = program(&["config", "check", &file]);
     let (code, _, said) = outcome(command.env("CORINTH_LOG", "corinth=loud"));
     assert!(code == Some(1) && said.starts_with("corinth: --log: "), "{said}");
-}
-
-/// What a program writes to standard error.
-struct Log(Receiver<String>);
-
-impl Log {
-    fn of(serving: &mut Serving) -> Log {
-        let log = BufReader::new(serving.child.stderr.take().unwrap());
-        let (sender, receiver) = channel();
-        let read = move || log.lines().try_for_each(|line| sender.send(line.unwrap()));
-        std::thread::Builder::new().spawn(read).unwrap();
-        Log(receiver)
-    }
-
-    fn wait_for(&self, text: &str) {
-        let line = || self.0.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {text:?}"));
-        while !line().contains(text) {}
-    }
 }
 
 /// Waits for a ping; false if the connection ends, or its patience.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::files::Folder;
 use common::program::Serving;
-use common::{Client, get, server, status};
+use common::{Client, get, server, status, tcp};
 use serde_json::{Value, json};
 
 /// What a page of metrics says of its types: `(name, type)`.
@@ -110,7 +110,7 @@ fn a_shard_that_is_stuck_is_seen() {
     let serving = Serving::start(&["--shards", "2", "--log", "warn"]);
     // Whichever shard answers: half of the connections go to the one that cannot.
     let ask = |path: &str| {
-        let mut stream = common::tcp(serving.http);
+        let mut stream = tcp(serving.http);
         stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes());
         let mut answer = String::new();
@@ -186,15 +186,18 @@ fn rooms_are_shown_to_who_runs_the_server() {
 }
 
 #[test]
-fn the_log_says_who_came_and_went_and_where() {
-    let log = |format: &str| {
+fn the_log_says_what_happened_where_to_whom() {
+    let log = |format: &str, level: &str| {
         let mut command = common::program::corinth(&["--http", "127.0.0.1:0", "--shards", "2"]);
-        let mut serving =
-            Serving::spawn(command.args(["--log-format", format]).stderr(Stdio::piped()));
+        command.args(["--log-format", format, "--log", level, "--max-peers-per-room", "1"]);
+        let mut serving = Serving::spawn(command.stderr(Stdio::piped()));
         let mut client = Client::connect(serving.http, "my%20room", "Ada");
         client.join();
+        let other = Client::connect_on(tcp(serving.http), serving.http, "my%20room", "Bob");
+        assert!(other.is_err(), "the room is full");
         client.request("createTransport", json!({"id": 17, "options": {}}));
-        drop(client);
+        client.notify("leave", json!({}));
+        client.close_code();
         serving.signal("TERM");
         assert_eq!(serving.exit_code(Duration::from_secs(10)), Some(0));
         let mut text = String::new();
@@ -202,17 +205,29 @@ fn the_log_says_who_came_and_went_and_where() {
             .unwrap();
         text
     };
-    let text = log("text");
-    assert!(text.contains("connected shard=") && text.contains("room=\"my room\""), "{text}");
-    let lines = log("json");
+    let text = log("text", "info");
+    assert!(text.contains("connected shard="), "{text}");
+    assert!(text.contains("room=\"my room\" peer=\"Ada\""), "{text}");
+    assert!(!text.contains("transport closed"), "that is a detail: {text}");
+    let lines = log("json", "info,corinth::shard=debug");
     let lines: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
-    for (message, transports) in [("connected", Value::Null), ("gone", json!("17"))] {
-        let line = lines.iter().find(|line| line["message"] == message).expect(message);
-        assert_eq!((&line["room"], &line["peer"]), (&json!("my room"), &json!("Ada")), "{line}");
-        assert_eq!(line["transports"], transports, "{line}");
-        assert!(line["shard"].is_u64() && line["level"] == "INFO", "{line}");
-    }
+    let of_the_room: Vec<_> = lines.iter().filter(|line| line["room"] == "my room").collect();
+    let said = |line: &&Value| {
+        let ids = ["message", "peer", "transport", "reason", "why"].map(|id| line[id].to_string());
+        ids.join(" ").replace(" null", "").replace('"', "")
+    };
+    let wished = [
+        "connected Ada",
+        "room started",
+        "joined Ada",
+        "refused Bob peers",
+        "transport closed Ada 17",
+        "gone Ada left",
+        "room ended",
+    ];
+    assert_eq!(of_the_room.iter().map(said).collect::<Vec<_>>(), wished);
+    assert!(of_the_room.iter().all(|line| line["shard"].is_u64() && line["level"].is_string()));
 }
 
 #[test]

@@ -1,21 +1,23 @@
 //! What the server is told. [`Settings`] are what was said, wherever; [`Config`] is made from them,
 //! checked: it holds nothing that cannot be served, as far as that can be known without trying.
 
+mod addresses;
 pub mod file;
+mod limits;
 mod settings;
 mod source;
 
+pub use addresses::MediaAddress;
 pub use settings::{Announce, Io, LogFormat, MediaTcp, Settings, TokenKey, with_environment};
 pub use source::{Loaded, Source};
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::types::limit::{APP_DATA_MAX, RECEIVERS_PER_PEER_MAX};
 use crate::types::{IoKind, Limits};
 
 /// What is so when nothing is said. The help and `example.toml` say it too.
@@ -37,6 +39,8 @@ pub const LIVE: &[&str] = &[
     "token-key",
     "trusted-proxy",
     "allowed-origin",
+    "webhook",
+    "webhook-secret",
     "max-rooms",
     "max-peers-per-room",
     "max-transports-per-peer",
@@ -53,13 +57,6 @@ const PING_INTERVALS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
 
 /// A shard is never idle altogether, and less than this would refuse everybody.
 const BUSY_MAXIMA: std::ops::RangeInclusive<f64> = 0.05..=1.0;
-
-/// More than this is no limit, and would not be counted right.
-const TRANSPORTS_MAX: usize = 256;
-const REQUESTS_MAX: u32 = 100_000;
-
-/// Media addresses are numbered by a byte, and each costs every shard a socket.
-const ADDRESSES_MAX: usize = 16;
 
 /// Everything `shard::serve` wants to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +88,8 @@ pub struct Config {
     pub token_keys: Vec<TokenKey>,
     /// Whether that was said.
     pub anyone: bool,
+    /// Who is told when rooms and peers come and go.
+    pub webhook: Option<Webhook>,
     /// Between pings on a WebSocket.
     pub ping_interval: Duration,
     /// From which share of its core on, in thousandths, a shard takes no new rooms and peers.
@@ -121,16 +120,13 @@ pub enum TlsSource {
     },
 }
 
-/// One address for media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MediaAddress {
-    /// Bound by this host.
-    pub local: IpAddr,
-    /// Told to clients: the same, or what a NAT maps to it.
-    pub public: IpAddr,
-    /// Somebody asked for it, so it is an error if it cannot be bound; one that was merely found
-    /// is done without.
-    pub required: bool,
+/// A web server that is told of rooms and peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// `http` or `https`.
+    pub url: String,
+    /// The file that has what it is signed with.
+    pub secret: PathBuf,
 }
 
 /// Why settings do not make a configuration.
@@ -167,7 +163,7 @@ impl Config {
                 MediaTcp::Auto => MediaTcp::Http,
                 said => said,
             },
-            media_addresses: media_addresses(settings, host)?,
+            media_addresses: addresses::media_addresses(settings, host)?,
             shards: shards(settings)?,
             io: match settings.io.unwrap_or(Io::Auto) {
                 Io::Auto | Io::Mmsg => IoKind::Mmsg,
@@ -184,9 +180,10 @@ impl Config {
             allowed_origins: allowed_origins(settings)?,
             token_keys: token_keys(settings)?,
             anyone: settings.anyone_may_join_without_a_token.unwrap_or(false),
+            webhook: webhook(settings)?,
             ping_interval: ping_interval(settings)?,
             busy_max: busy_max(settings)?,
-            limits: limits(settings)?,
+            limits: limits::limits(settings)?,
             drain_time: Duration::from_secs(settings.drain_time.unwrap_or(DRAIN_TIME).into()),
             log_format: settings.log_format.unwrap_or_default(),
             log: log(settings)?,
@@ -265,6 +262,26 @@ fn token_keys(settings: &Settings) -> Result<Vec<TokenKey>, ConfigError> {
     Ok(keys)
 }
 
+fn webhook(settings: &Settings) -> Result<Option<Webhook>, ConfigError> {
+    match (settings.webhook.clone(), settings.webhook_secret.clone()) {
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::new("webhook", "it needs its webhook-secret too")),
+        (None, Some(_)) => Err(ConfigError::new("webhook-secret", "it needs its webhook too")),
+        (Some(url), Some(_)) if !is_web_address(&url) => {
+            let reason = format!("{url:?}: https://HOST/PATH is wanted (or http)");
+            Err(ConfigError::new("webhook", reason))
+        }
+        (Some(url), Some(secret)) => Ok(Some(Webhook { url, secret })),
+    }
+}
+
+fn is_web_address(url: &str) -> bool {
+    url.parse::<ureq::http::Uri>().is_ok_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.host().is_some_and(|host| !host.is_empty())
+    })
+}
+
 /// That everybody may come in is never so by mistake.
 fn check_open(config: &Config) -> Result<(), ConfigError> {
     if config.http.ip().is_loopback() || !config.token_keys.is_empty() || config.anyone {
@@ -296,116 +313,12 @@ fn busy_max(settings: &Settings) -> Result<u64, ConfigError> {
     Err(ConfigError::new("busy-max", format!("{min} to {max} is possible")))
 }
 
-fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
-    // A limit of nothing would be a server of nothing.
-    let pick = |setting, value: Option<u32>, default: u64, max: u64| match value.map(u64::from) {
-        None => Ok(default),
-        Some(value) if (1..=max).contains(&value) => Ok(value),
-        Some(_) => Err(ConfigError::new(setting, format!("1 to {max} are possible"))),
-    };
-    let (of, most) = (Limits::DEFAULT, u64::from(u32::MAX));
-    let size = |setting, value, default: usize, max: usize| {
-        pick(setting, value, default as u64, max as u64).map(|value| value as usize)
-    };
-    let count = |setting, value, default: u32, max: u32| {
-        pick(setting, value, default.into(), max.into()).map(|value| value as u32)
-    };
-    let it = settings;
-    Ok(Limits {
-        rooms: size("max-rooms", it.max_rooms, of.rooms, most as usize)?,
-        peers_per_room: size(
-            "max-peers-per-room",
-            it.max_peers_per_room,
-            of.peers_per_room,
-            most as usize,
-        )?,
-        transports_per_peer: size(
-            "max-transports-per-peer",
-            it.max_transports_per_peer,
-            of.transports_per_peer,
-            TRANSPORTS_MAX,
-        )?,
-        receivers_per_peer: size(
-            "max-receivers-per-peer",
-            it.max_receivers_per_peer,
-            of.receivers_per_peer,
-            RECEIVERS_PER_PEER_MAX,
-        )?,
-        requests_per_second: count(
-            "max-requests-per-second",
-            it.max_requests_per_second,
-            of.requests_per_second,
-            REQUESTS_MAX,
-        )?,
-        connections_per_address: count(
-            "max-connections-per-address",
-            it.max_connections_per_address,
-            of.connections_per_address,
-            u32::MAX,
-        )?,
-        visitors: count("max-visitors", it.max_visitors, of.visitors, u32::MAX)?,
-        bitrate: 1000 * pick("max-bitrate", it.max_bitrate, of.bitrate / 1000, most)?,
-        app_data: size("max-app-data", it.max_app_data, of.app_data, APP_DATA_MAX)?,
-    })
-}
-
 fn log(settings: &Settings) -> Result<String, ConfigError> {
     let log = settings.log.clone().unwrap_or_else(|| LOG.to_owned());
     match log.parse::<tracing_subscriber::EnvFilter>() {
         Ok(_) => Ok(log),
         Err(error) => Err(ConfigError::new("log", error.to_string())),
     }
-}
-
-fn media_addresses(settings: &Settings, host: &[IpAddr]) -> Result<Vec<MediaAddress>, ConfigError> {
-    let announced = settings.announce.as_deref().unwrap_or_default();
-    let mut addresses: Vec<MediaAddress> = Vec::new();
-    for local in given_or_found(settings, host) {
-        if local.is_unspecified() {
-            let reason = format!(
-                "{local}: media needs one address of this host, give each that \
-                counts"
-            );
-            return Err(ConfigError::new("media-address", reason));
-        }
-        if addresses.iter().any(|address| address.local == local) {
-            return Err(ConfigError::new("media-address", format!("{local} is given twice")));
-        }
-        let announce = announced.iter().find(|announce| announce.local == local);
-        addresses.push(MediaAddress {
-            local,
-            public: announce.map_or(local, |announce| announce.public),
-            required: settings.media_address.is_some() || announce.is_some(),
-        });
-    }
-    if addresses.len() > ADDRESSES_MAX {
-        return Err(ConfigError::new("media-address", format!("{ADDRESSES_MAX} at most")));
-    }
-    check_announced(announced, &addresses)?;
-    Ok(addresses)
-}
-
-fn check_announced(all: &[Announce], addresses: &[MediaAddress]) -> Result<(), ConfigError> {
-    for (i, &Announce { local, public }) in all.iter().enumerate() {
-        let wrong = if !addresses.iter().any(|address| address.local == local) {
-            format!("{local}=…: media does not use {local}; add it to media-address")
-        } else if all[..i].iter().any(|earlier| earlier.local == local) {
-            format!("{local}=…: is given twice, and one address can be announced")
-        } else if public.is_unspecified() || public.is_multicast() {
-            format!("…={public}: browsers need the address of one host")
-        } else {
-            continue;
-        };
-        return Err(ConfigError::new("announce", wrong));
-    }
-    Ok(())
-}
-
-/// Loopback comes last: Firefox does not use it, and elsewhere it is somebody else's.
-fn given_or_found(settings: &Settings, host: &[IpAddr]) -> Vec<IpAddr> {
-    let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    let found = || host.iter().copied().chain(loopback).collect();
-    settings.media_address.clone().unwrap_or_else(found)
 }
 
 #[cfg(test)]

@@ -88,6 +88,15 @@ settings! {
     #[arg(default_missing_value = "true")]
     anyone_may_join_without_a_token: bool,
 
+    /// Tell this web server when rooms and peers come and go; needs --webhook-secret
+    /// (docs/operating/webhooks.md)
+    #[arg(value_name = "URL")]
+    webhook: String,
+
+    /// The file with the secret that what it is told is signed with, in base64
+    #[arg(value_name = "FILE")]
+    webhook_secret: PathBuf,
+
     /// First UDP port for media: shard i (from 0) uses PORT + i on each media address. Open as
     /// many in the firewall as there are shards. 0: any free ones [default: 40000]
     #[arg(value_name = "PORT")]

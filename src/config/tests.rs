@@ -69,6 +69,10 @@ fn what_cannot_be_served_is_refused() {
         (&["--media-address", "::1,::1"], "media-address"),
         (&["--media-port", "65535", "--shards", "2"], "media-port"),
         (&["--log", "corinth=loud"], "log"),
+        (&["--webhook", "https://a/"], "webhook"),
+        (&["--webhook-secret", "b"], "webhook-secret"),
+        (&["--webhook", "ftp://a/", "--webhook-secret", "b"], "webhook"),
+        (&["--webhook", "/a", "--webhook-secret", "b"], "webhook"),
     ] {
         assert_eq!(error(arguments).0, setting, "{arguments:?}");
     }

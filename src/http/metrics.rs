@@ -31,6 +31,21 @@ pub struct Process {
     pub descriptors_max: u64,
     /// When the server started, in seconds since 1970.
     pub started: u64,
+    /// What has become of events for the webhook.
+    pub webhook: Webhook,
+}
+
+/// Events for the webhook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Webhook {
+    /// Not told yet.
+    pub waiting: u64,
+    /// Told.
+    pub delivered: u64,
+    /// Never told: there were too many, or nobody listened for too long.
+    pub lost: u64,
+    /// Requests that were not taken.
+    pub failures: u64,
 }
 
 /// The page of the shards that answered, a piece for each metric: making it takes long with many
@@ -39,9 +54,9 @@ pub fn pieces<'a>(
     shards: &'a [(ShardId, ShardStats)],
     process: &Process,
 ) -> impl Iterator<Item = String> + use<'a> {
-    let process = process_families(process);
+    let (webhook, process) = (webhook_families(&process.webhook), process_families(process));
     let shards = PER_SHARD.iter().map(move |metric| per_shard(metric, shards));
-    process.into_iter().chain(shards).map(|family| {
+    process.into_iter().chain(shards).chain(webhook).map(|family| {
         // Fails for families without a metric only: no shard has answered.
         TextEncoder::new().encode_to_string(&[family]).unwrap_or_default()
     })
@@ -82,6 +97,30 @@ fn process_families(process: &Process) -> Vec<MetricFamily> {
             "process_start_time_seconds",
             "When the server started, in seconds since 1970.",
             process.started as f64,
+        ),
+    ]
+}
+
+fn webhook_families(webhook: &Webhook) -> [MetricFamily; 3] {
+    let events = |result, count| counter(vec![label("result", result)], count as f64);
+    [
+        family(
+            "corinth_webhook_waiting",
+            "Events that the webhook has not been told yet.",
+            MetricType::GAUGE,
+            vec![gauge(vec![], webhook.waiting as f64)],
+        ),
+        family(
+            "corinth_webhook_events_total",
+            "Events by whether the webhook was told.",
+            MetricType::COUNTER,
+            vec![events("delivered", webhook.delivered), events("lost", webhook.lost)],
+        ),
+        family(
+            "corinth_webhook_failures_total",
+            "Requests to the webhook that it did not take; they are repeated.",
+            MetricType::COUNTER,
+            vec![counter(vec![], webhook.failures as f64)],
         ),
     ]
 }

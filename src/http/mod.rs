@@ -1,5 +1,6 @@
 //! L4: HTTP/1.1, as little of it as the server needs: the head of one request, one answer, and the
 //! connection is closed or becomes a WebSocket (RFC 9112). Called by the accept loop of a shard.
+//! And the one thing that the server asks of others: [`webhook`].
 //!
 //! Bounds: a head has [`HEAD_MAX`] bytes, [`HEADERS_MAX`] fields and [`HEAD_TIME`] to arrive; no
 //! request has a body that would be read.
@@ -9,10 +10,12 @@ pub mod health;
 pub mod metrics;
 mod request;
 mod response;
+mod secret_file;
 pub mod server;
 pub mod stats;
 pub mod token;
 mod upgrade;
+pub mod webhook;
 
 pub use assets::asset;
 pub use request::{BadRequest, Request};

@@ -79,11 +79,9 @@ impl Request {
         fields.map(|field| field.1.as_str())
     }
 
-    /// What stands in the path behind `prefix`, decoded (`%XX`; `+` is itself). `None` where the
-    /// path begins otherwise, or what it decodes to is not UTF-8.
-    pub fn path_below(&self, prefix: &str) -> Option<String> {
-        let rest = self.path.strip_prefix(prefix)?.replace('+', "%2B");
-        String::from_utf8(percent_decode(&rest)).ok()
+    /// Part of a path, decoded (`%XX`; `+` is itself). `None` where that is not UTF-8.
+    pub fn decode(part: &str) -> Option<String> {
+        String::from_utf8(percent_decode(&part.replace('+', "%2B"))).ok()
     }
 
     /// The first value of `key` in the query, decoded as forms are (`%XX`, and `+` for a space).
@@ -136,8 +134,8 @@ mod tests {
     fn names_stand_in_paths_too() {
         let bytes = b"GET /rooms/a%20b+c%2f HTTP/1.1\r\n\r\n";
         let (request, _) = Request::parse(bytes).unwrap().unwrap();
-        assert_eq!(request.path_below("/rooms/").as_deref(), Some("a b+c/"));
-        assert_eq!(request.path_below("/room/"), None);
+        let part = request.path.strip_prefix("/rooms/").and_then(Request::decode);
+        assert_eq!(part.as_deref(), Some("a b+c/"));
     }
 
     #[test]

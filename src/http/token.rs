@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -11,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Request, Response};
+use super::{Request, Response, secret_file};
 use crate::types::{Refusal, Rights};
 
 /// RFC 7518 §3.2: a key of the size of the hash, at least.
@@ -51,7 +50,7 @@ pub enum Right {
     Video,
     /// Receive what others send.
     Receive,
-    /// See and end the room.
+    /// See the room, end it, put peers out.
     Admin,
 }
 
@@ -165,18 +164,10 @@ impl Key {
                 )
             })?
         } else {
-            warn_of_readers(file);
+            secret_file::warn_of_readers(file);
             (Algorithm::HS256, DecodingKey::from_secret(secret(&bytes).map_err(refuse)?))
         };
         Ok(Key { id: id.to_owned(), algorithm, decoding })
-    }
-}
-
-/// Whoever can read a secret can make tokens.
-fn warn_of_readers(file: &Path) {
-    let everybody = |mode: u32| mode & 0o004 != 0;
-    if file.metadata().is_ok_and(|about| everybody(about.permissions().mode())) {
-        tracing::warn!("{}: everybody on this host can read this secret", file.display());
     }
 }
 

@@ -2,8 +2,10 @@
 //! that PROTOCOL section 3 promises.
 
 use super::Outbox;
+use super::event::{Happening, RoomEvent};
+use super::outbox::CloseReason;
 use super::router::{Router, transmit};
-use crate::protocol::notification::peer_left;
+use crate::protocol::notification::{peer_left, room_closed};
 use crate::protocol::{Announcement, AppData};
 use crate::types::{PeerKey, ReceiverKey, SenderKey, TransportKey};
 
@@ -17,10 +19,44 @@ enum Audience<'a> {
 }
 
 impl Router {
+    /// Ends a room: who asked for it hears `roomClosed`, everybody's connection is closed. Returns
+    /// how many were in it; `None`: there is no such room.
+    pub fn end_room(&mut self, room: &str, out: &mut impl Outbox) -> Option<usize> {
+        let room = self.rooms.get_mut(*self.room_names.get(room)?)?;
+        room.ending = true;
+        let peers = room.peers.clone();
+        for key in &peers {
+            if self.peers[*key].wants_room_closed {
+                out.text(*key, room_closed(CloseReason::RoomClosed.code().1));
+            }
+            self.close_peer(*key, CloseReason::RoomClosed, None, out);
+        }
+        Some(peers.len())
+    }
+
+    /// Puts a peer out of its room, for good unless it gets in again; says whether it was there.
+    pub fn kick(&mut self, room: &str, peer: &str, out: &mut impl Outbox) -> bool {
+        let Some(key) = self.peer_named(room, peer) else { return false };
+        self.close_peer(key, CloseReason::Kicked, None, out);
+        true
+    }
+
+    pub(super) fn close_peer(
+        &mut self,
+        key: PeerKey,
+        reason: CloseReason,
+        app_data: Option<&AppData>,
+        out: &mut impl Outbox,
+    ) {
+        out.close(key, reason);
+        self.remove_peer(key, reason.code().1, app_data, out);
+    }
+
     /// A peer is gone: its Receivers, transports and Senders with it. Others hear `peerLeft`.
     pub(super) fn remove_peer(
         &mut self,
         key: PeerKey,
+        reason: &'static str,
         app_data: Option<&AppData>,
         out: &mut impl Outbox,
     ) {
@@ -33,16 +69,21 @@ impl Router {
         for transport in transports {
             self.end_transport(transport, Audience::Silent, out);
         }
+        let joined = self.peers[key].joined;
+        self.tell(key, Happening::PeerLeft { joined, reason }, out);
         let Some(peer) = self.peers.remove(key) else { return };
         self.stats.peers -= 1;
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
         room.peers.retain(|other| *other != key);
         if room.peers.is_empty() {
-            let name = std::mem::take(&mut room.name);
+            let (name, started) = (std::mem::take(&mut room.name), room.started);
             self.rooms.remove(peer.room);
             self.room_names.remove(&name);
             self.stats.rooms -= 1;
-        } else if peer.joined {
+            if started {
+                out.tell(&RoomEvent { room: &name, peer: None, what: Happening::RoomEnded });
+            }
+        } else if peer.joined && !room.ending {
             self.broadcast(peer.room, key, &peer_left(&peer.name, app_data), out);
         }
     }
@@ -75,6 +116,8 @@ impl Router {
         }
         let Some(mut association) = self.transports.remove(key) else { return };
         self.stats.transports -= 1;
+        let closed = Happening::TransportClosed { transport: association.id };
+        self.tell(association.peer, closed, out);
         association.transport.close();
         transmit(&mut association.transport, &mut self.stats, out);
         for credentials in association.transport.ice().credentials() {
@@ -100,13 +143,23 @@ impl Router {
         }
     }
 
+    fn is_ending(&self, peer: PeerKey) -> bool {
+        let room = self.peers.get(peer).and_then(|peer| self.rooms.get(peer.room));
+        room.is_some_and(|room| room.ending)
+    }
+
     fn end_receiver(&mut self, key: ReceiverKey, audience: Audience<'_>, out: &mut impl Outbox) {
         let Some(mut receiver) = self.receivers.remove(key) else { return };
+        self.tell(receiver.peer, Happening::ReceiverClosed { receiver: receiver.id }, out);
         if let Some(association) = self.transports.get_mut(receiver.transport) {
             association.remove_source(key);
         }
+        // Where everybody goes nobody needs to hear of it, or to forget anything.
+        let ending = self.is_ending(receiver.peer);
         for (_, sender) in receiver.senders.drain() {
-            self.send_bye(sender.transport, receiver.tx_ssrc, out);
+            if !ending {
+                self.send_bye(sender.transport, receiver.tx_ssrc, out);
+            }
             if let Some(association) = self.transports.get_mut(sender.transport) {
                 association.senders.remove(&receiver.tx_ssrc);
             }
@@ -122,7 +175,7 @@ impl Router {
         if let Some(rtx) = &receiver.tx_rtx_ssrc {
             room.tx_ssrcs.remove(rtx);
         }
-        for other in &room.peers {
+        for other in room.peers.iter().filter(|_| !ending) {
             let subscriptions = self.peers.get_mut(*other).map(|peer| &mut peer.subscriptions);
             let id = subscriptions.and_then(|subscriptions| subscriptions.remove(key));
             if let (Some(id), Some(announcement)) = (id, &announcement) {

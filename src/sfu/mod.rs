@@ -8,6 +8,7 @@
 mod allowance;
 mod association;
 mod closing;
+mod event;
 mod forward;
 mod handshakes;
 mod invariants;
@@ -25,6 +26,7 @@ mod turn;
 
 pub use crate::transport::dtls::Identity;
 pub use crate::transport::ice::shard_of_ufrag;
+pub use event::{Happening, RoomEvent};
 pub use outbox::{CloseReason, Newcomer, Outbox};
 pub use report::REPORT_MAX;
 pub use router::{Candidate, Router, RouterConfig};

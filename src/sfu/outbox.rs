@@ -1,6 +1,7 @@
 //! The sink that the Router writes to. Its driver (shard, simulator, fuzzer) owns the memory,
 //! drains it after each batch, and hands it in again.
 
+use super::event::RoomEvent;
 use crate::types::{Path, PeerKey, Rights};
 
 /// Where everything goes that a Router says.
@@ -20,6 +21,12 @@ pub trait Outbox {
     /// Closes a client's connection after what was queued for it before. The Router has forgotten
     /// the peer when it says so; the driver need not report it as closed.
     fn close(&mut self, peer: PeerKey, reason: CloseReason);
+
+    /// Something has happened that somebody outside may want to know. Never on the way of a packet;
+    /// a driver that has nobody to tell does nothing.
+    fn tell(&mut self, event: &RoomEvent<'_>) {
+        let _ = event;
+    }
 }
 
 /// Whose WebSocket was opened.
@@ -40,6 +47,10 @@ pub enum CloseReason {
     Left,
     /// 4000: the same peer name connected again.
     Replaced,
+    /// 4000: somebody who may do so has put it out.
+    Kicked,
+    /// 4000: somebody who may do so has ended the room.
+    RoomClosed,
     /// 1002: JSON, but none of the four envelopes.
     Envelope,
     /// 1007: not JSON.
@@ -54,6 +65,8 @@ impl CloseReason {
         match self {
             CloseReason::Left => (4000, "left"),
             CloseReason::Replaced => (4000, "replaced"),
+            CloseReason::Kicked => (4000, "kicked"),
+            CloseReason::RoomClosed => (4000, "room closed"),
             CloseReason::Envelope => (1002, "not a protoo message"),
             CloseReason::NotJson => (1007, "invalid JSON"),
             CloseReason::Flood => (1008, "too many requests"),

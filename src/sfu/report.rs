@@ -8,7 +8,7 @@ use super::receiver::Receiver;
 use super::room::Room;
 use super::router::Router;
 use crate::protocol::{DtlsState, IceState};
-use crate::types::{Codec, Kind, Path, PeerKey, ReceiverId, TransportId};
+use crate::types::{Codec, Kind, Path, ReceiverId, TransportId};
 
 /// Rooms, and peers of a room, that are told of at most: making the report must not take long.
 pub const REPORT_MAX: usize = 1000;
@@ -112,12 +112,6 @@ impl Router {
         let peers = self.peers_of(room).take(REPORT_MAX);
         let members = peers.map(|peer| self.peer_report(peer)).collect();
         Some(RoomReport { summary: self.room_summary(room), members })
-    }
-
-    /// The client's numbers for the transports of a peer, with commas between them.
-    pub fn transports_of_peer(&self, key: PeerKey) -> String {
-        let transports = self.peers.get(key).into_iter().flat_map(|peer| peer.transports.keys());
-        transports.map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
     fn room_summary<'a>(&'a self, room: &'a Room) -> RoomSummary<'a> {

@@ -16,6 +16,10 @@ pub(super) struct Room {
     pub(super) peers: Vec<PeerKey>,
     /// SSRCs of this room's Senders. Every peer may get every one, so none is given twice.
     pub(super) tx_ssrcs: HashSet<Ssrc>,
+    /// Somebody has joined it.
+    pub(super) started: bool,
+    /// All its peers are about to be closed, so none is told of another's end.
+    pub(super) ending: bool,
     last_ssrc: u32,
 }
 
@@ -26,6 +30,8 @@ impl Room {
             name: name.into(),
             peers: Vec::new(),
             tx_ssrcs: HashSet::new(),
+            started: false,
+            ending: false,
             last_ssrc: first_ssrc,
         }
     }

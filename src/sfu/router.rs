@@ -12,6 +12,7 @@ use slotmap::SlotMap;
 
 use super::Outbox;
 use super::association::Association;
+use super::event::Happening;
 use super::forward::fan_out;
 use super::handshakes::Handshakes;
 use super::peer::Peer;
@@ -452,15 +453,15 @@ impl Router {
 
     fn notify_transport_state(&self, key: TransportKey, out: &mut impl Outbox) {
         let association = &self.transports[key];
-        let Some(peer) = self.peers.get(association.peer) else { return };
-        if !peer.wants_transport_state {
-            return;
-        }
         let (ice, dtls) = (association.transport.ice().state(), association.transport.dtls_state());
         // A transport whose DTLS is over is closed right after this.
         let over = matches!(dtls, DtlsState::Failed | DtlsState::Closed);
         let ice = if over { IceState::Closed } else { ice };
-        out.text(association.peer, transport_state(association.id, ice, dtls));
+        let (peer, transport) = (association.peer, association.id);
+        self.tell(peer, Happening::TransportState { transport, ice, dtls }, out);
+        if self.peers.get(peer).is_some_and(|peer| peer.wants_transport_state) {
+            out.text(peer, transport_state(transport, ice, dtls));
+        }
     }
 
     /// When to call [`Router::handle_timeout`] next.

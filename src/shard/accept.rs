@@ -1,6 +1,7 @@
 //! The tasks that serve TCP connections: HTTP on whichever shard accepted them, WebSockets on the
 //! shard that owns the room.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::http::server::{Received, answer, receive, send};
 use crate::http::{HEAD_TIME, Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::Stream;
 use crate::sfu::Newcomer;
-use crate::signal::{Connection, Outgoing};
+use crate::signal::{Connection, End, Outgoing};
 use crate::types::{PeerKey, Refusal, ShardId};
 
 /// After a failed accept: out of descriptors, most likely, and that takes time to pass.
@@ -35,6 +36,9 @@ pub(super) enum Purpose {
     /// Media over TCP.
     Media,
 }
+
+/// Why a peer has left where its client has said nothing.
+const DISCONNECTED: &str = "disconnected";
 
 /// First byte of media over TCP: a check is shorter than 256 bytes, so its length begins with a
 /// zero. Neither HTTP nor TLS does.
@@ -75,7 +79,7 @@ pub(super) async fn accept(
 /// Tells somebody who is not even listened to that there is no room; as far as that can be done at
 /// once, and read without TLS.
 async fn turn_away(shard: &Shard, mut stream: TcpStream, refusal: Refusal) {
-    shard.refuse(refusal);
+    shard.refuse(refusal, None);
     if shard.live().tls.is_none() {
         let bytes = refused(refusal).into_bytes();
         let _ = future::poll_once(stream.write_all(&bytes)).await;
@@ -148,7 +152,10 @@ async fn page(shard: &Shard, request: &Request) -> Response {
 
 async fn metrics_page(shard: &Shard) -> Response {
     let stats = shard.stats_of_all().await;
-    let process = host::process(shard.common.started, shard.common.descriptors);
+    let process = {
+        let common = &shard.common;
+        host::process(common.started, common.descriptors, common.notices.counts())
+    };
     let mut page = String::new();
     for piece in metrics::pieces(&stats, &process) {
         page.push_str(&piece);
@@ -169,14 +176,14 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
     let rights = match live.admit(client, request, &upgrade, unix_time()) {
         Ok(rights) => rights,
         Err((refusal, denied)) => {
-            shard.refuse(refusal);
+            shard.refuse(refusal, Some(&upgrade));
             return answer(stream, denied.response()).await;
         }
     };
     let address = Some(client).filter(|&client| !live.exempts(client));
     let (owner, leases) = match Leases::take(&shard, &upgrade.room, address).await {
         Ok(taken) => taken,
-        Err(refusal) => return refuse(&shard, stream, refusal).await,
+        Err(refusal) => return refuse(&shard, stream, &upgrade, refusal).await,
     };
     let entry = Entry { read_ahead: received.read_ahead, upgrade, rights };
     if owner == shard.id {
@@ -188,15 +195,16 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
     match shard.post(owner, Mail::HandOver(Box::new(HandOver { stream, entry, address }))) {
         Ok(()) => leases.hand_over(),
         Err(Mail::HandOver(back)) => {
-            refuse(&shard, back.stream.attach(), Refusal::Unanswered).await;
+            let HandOver { stream, entry, .. } = *back;
+            refuse(&shard, stream.attach(), &entry.upgrade, Refusal::Unanswered).await;
         }
         Err(_) => {}
     }
 }
 
 /// Tells a client that it gets no place, and counts it.
-async fn refuse(shard: &Shard, stream: Stream, refusal: Refusal) {
-    shard.refuse(refusal);
+async fn refuse(shard: &Shard, stream: Stream, upgrade: &Upgrade, refusal: Refusal) {
+    shard.refuse(refusal, Some(upgrade));
     answer(stream, refused(refusal)).await;
 }
 
@@ -270,25 +278,26 @@ async fn open(shard: Rc<Shard>, mut stream: Stream, entry: Entry, leases: Leases
     };
     if shard.is_full() && !shard.has_peer(&upgrade.room, &upgrade.peer) {
         drop(lease);
-        return refuse(&shard, stream, Refusal::Full).await;
+        return refuse(&shard, stream, &upgrade, Refusal::Full).await;
     }
     let outgoing = Rc::new(Outgoing::default());
     let newcomer = Newcomer { room: &upgrade.room, peer: &upgrade.peer, rights };
     let session = match Session::open(&shard, &newcomer, &outgoing, lease) {
         Ok(session) => session,
         // The Router has counted it.
-        Err(refusal) => return answer(stream, refused(refusal)).await,
+        Err(refusal) => {
+            shard.log_refused(refusal, &upgrade);
+            return answer(stream, refused(refusal)).await;
+        }
     };
     if !send(&mut stream, upgrade.response()).await {
         return;
     }
-    shard.log_connected(&upgrade.room, &upgrade.peer);
     let interval = shard.live().ping_interval;
     let mut connection = Connection::new(stream, &read_ahead, outgoing, interval);
     let end = connection.run(|text| session.hear(text)).await;
-    shard.log_gone(&upgrade.room, &upgrade.peer, session.peer);
     // The peer is gone before the goodbye, which may take its time.
-    drop(session);
+    session.end(end);
     connection.finish(end).await;
 }
 
@@ -297,6 +306,8 @@ async fn open(shard: Rc<Shard>, mut stream: Stream, entry: Entry, leases: Leases
 struct Session {
     shard: Rc<Shard>,
     peer: PeerKey,
+    /// Why it ends.
+    reason: Cell<&'static str>,
     /// Dropped after `drop` has run.
     _lease: Lease,
 }
@@ -313,7 +324,14 @@ impl Session {
             out.connect(peer, Rc::clone(outgoing));
             Ok(peer)
         })?;
-        Ok(Self { shard: Rc::clone(shard), peer, _lease: lease })
+        let reason = Cell::new(DISCONNECTED);
+        Ok(Self { shard: Rc::clone(shard), peer, reason, _lease: lease })
+    }
+
+    fn end(self, end: End) {
+        if let End::Ours(close) = end {
+            self.reason.set(close.reason);
+        }
     }
 
     fn hear(&self, text: &str) {
@@ -325,7 +343,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.shard.with(|router, _, out| {
             out.disconnect(self.peer);
-            router.handle_closed(self.peer, out);
+            router.handle_closed(self.peer, self.reason.get(), out);
         });
     }
 }

@@ -3,34 +3,76 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::clock::unix_time;
+use super::mailbox::Question;
 use super::state::Shard;
 use crate::http::{Request, Response};
 
+/// What a request below `/admin/` is about.
+enum Resource {
+    Drain,
+    Rooms,
+    Room(String),
+    Peer(String, String),
+}
+
+impl Resource {
+    /// Names are as in a URL: a `/` in one is `%2F`.
+    fn of(path: &str) -> Option<Self> {
+        match path.strip_prefix("/admin/")? {
+            "drain" => Some(Self::Drain),
+            "rooms" => Some(Self::Rooms),
+            below => match below.strip_prefix("rooms/")?.split_once("/peers/") {
+                None => Some(Self::Room(Request::decode(below.strip_prefix("rooms/")?)?)),
+                Some((room, peer)) => {
+                    Some(Self::Peer(Request::decode(room)?, Request::decode(peer)?))
+                }
+            },
+        }
+    }
+
+    fn room(&self) -> Option<&str> {
+        match self {
+            Self::Room(room) | Self::Peer(room, _) => Some(room),
+            Self::Drain | Self::Rooms => None,
+        }
+    }
+}
+
 /// Answers a request below `/admin/` that came from `remote`.
 pub(super) async fn respond(shard: &Shard, request: &Request, remote: SocketAddr) -> Response {
-    let room = request.path_below("/admin/rooms/");
-    if let Err(refused) = check(shard, request, room.as_deref(), remote) {
+    let resource = Resource::of(&request.path);
+    let room = resource.as_ref().and_then(Resource::room);
+    if let Err(refused) = check(shard, request, room, remote) {
         return refused;
     }
-    let response = match (request.method.as_str(), request.path.as_str()) {
-        ("POST", "/admin/drain") => {
+    let Some(resource) = resource else { return Response::text(404, "there is nothing here") };
+    match request.method.as_str() {
+        "HEAD" => act(shard, "GET", resource).await.without_body(),
+        method => act(shard, method, resource).await,
+    }
+}
+
+async fn act(shard: &Shard, method: &str, resource: Resource) -> Response {
+    let only = |methods| Response::text(405, &format!("only {methods}")).header("Allow", methods);
+    let or_404 = |report: Option<String>, what| match report {
+        Some(report) => json(report),
+        None => Response::text(404, &format!("there is no such {what}")),
+    };
+    match (method, resource) {
+        ("POST", Resource::Drain) => {
             shard.ask_for_drain();
             Response::text(202, "draining")
         }
-        (_, "/admin/drain") => Response::text(405, "only POST").header("Allow", "POST"),
-        ("GET" | "HEAD", "/admin/rooms") => json(shard.rooms_of_all().await),
-        ("GET" | "HEAD", _) => match room {
-            None => Response::text(404, "there is nothing here"),
-            Some(room) => match shard.room_of_all(&room).await {
-                Some(report) => json(report),
-                None => Response::text(404, "there is no such room"),
-            },
-        },
-        _ => Response::text(405, "only GET and HEAD").header("Allow", "GET, HEAD"),
-    };
-    match request.method.as_str() {
-        "HEAD" => response.without_body(),
-        _ => response,
+        (_, Resource::Drain) => only("POST"),
+        ("GET", Resource::Rooms) => json(shard.rooms_of_all().await),
+        (_, Resource::Rooms) => only("GET, HEAD"),
+        ("GET", Resource::Room(room)) => or_404(shard.report(Question::Room(room)).await, "room"),
+        ("DELETE", Resource::Room(room)) => or_404(shard.report(Question::End(room)).await, "room"),
+        (_, Resource::Room(_)) => only("GET, HEAD, DELETE"),
+        ("DELETE", Resource::Peer(room, peer)) => {
+            or_404(shard.report(Question::Kick(room, peer)).await, "peer")
+        }
+        (_, Resource::Peer(..)) => only("DELETE"),
     }
 }
 
@@ -49,7 +91,7 @@ fn check(
     let live = shard.live();
     if live.has_keys() {
         return live.admit_admin(request, room, unix_time()).map_err(|denied| {
-            shard.refuse(denied.refusal());
+            shard.refuse(denied.refusal(), None);
             denied.response()
         });
     }

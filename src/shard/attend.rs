@@ -152,6 +152,7 @@ impl Running {
             self.files = stamped(live.files());
         }
         self.drain_time = live.drain_time;
+        self.webhook.tell(live.webhook.clone());
         self.give(&Order::Live(Arc::new(live)));
         match occasion {
             Occasion::Asked => tracing::info!("the configuration has been read again"),

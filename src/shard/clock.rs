@@ -31,9 +31,14 @@ impl Clock {
 }
 
 /// Seconds since 1970, by the system's clock: for what people and other machines date.
-#[expect(clippy::disallowed_methods, reason = "this file is where the clock is read")]
 pub fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    since_1970().as_secs()
+}
+
+/// The same, finer.
+#[expect(clippy::disallowed_methods, reason = "this file is where the clock is read")]
+pub(super) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// CPU time of all threads of the process.

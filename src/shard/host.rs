@@ -8,7 +8,7 @@ use std::thread;
 use glommio::GlommioError;
 
 use super::clock::process_cpu;
-use crate::http::metrics::Process;
+use crate::http::metrics::{Process, Webhook};
 use crate::net::{probe_io_uring, probe_media_ring};
 
 /// The oldest kernel with what is used.
@@ -155,14 +155,15 @@ pub(super) fn shortcomings(wished: usize, granted: usize, descriptors: u64) -> V
 }
 
 /// What the kernel knows of this process, which started at `started` and may have so many
-/// descriptors.
-pub(super) fn process(started: u64, descriptors_max: u64) -> Process {
+/// descriptors; and what it knows itself.
+pub(super) fn process(started: u64, descriptors_max: u64, webhook: Webhook) -> Process {
     Process {
         cpu: process_cpu(),
         resident_bytes: resident(&read("/proc/self/status")).unwrap_or_default(),
         open_descriptors: open_descriptors(),
         descriptors_max,
         started,
+        webhook,
     }
 }
 
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn this_process_is_known() {
         let file = std::fs::File::open("/proc/self/status").unwrap();
-        let process = process(0, 7);
+        let process = process(0, 7, Webhook::default());
         assert!(process.open_descriptors > 3 && process.resident_bytes > 1 << 20, "{process:?}");
         drop(file);
     }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use crate::config::{Config, TlsSource};
 use crate::http::token::{Denied, Keys, of_request};
+use crate::http::webhook;
 use crate::http::{Request, Upgrade};
 use crate::net::{Tls, own_names};
 use crate::types::{Limits, Refusal, Rights};
@@ -27,6 +28,8 @@ pub struct Live {
     pub(super) busy_max: u64,
     /// How long rooms may go on when the server is told to stop.
     pub(super) drain_time: Duration,
+    /// Who is told when rooms and peers come and go.
+    pub(super) webhook: Option<webhook::Target>,
     /// What tokens are verified with.
     keys: Keys,
     /// Without keys, whether others than this host may join.
@@ -56,12 +59,15 @@ impl Live {
             }
         };
         let keys = config.token_keys.iter().map(|key| (&*key.id, &*key.file));
+        let told = config.webhook.as_ref();
+        let told = told.map(|told| webhook::Target::load(&told.url, &told.secret));
         Ok(Live {
             ping_interval: config.ping_interval,
             busy_max: config.busy_max,
             limits: config.limits,
             drain_time: config.drain_time,
             tls,
+            webhook: told.transpose()?,
             keys: Keys::load(keys)?,
             anyone: config.anyone,
             trusted_proxies: config.trusted_proxies.clone(),
@@ -168,6 +174,7 @@ mod tests {
             limits: Limits::DEFAULT,
             drain_time: Duration::ZERO,
             tls: None,
+            webhook: None,
             keys: Keys::default(),
             anyone: false,
             trusted_proxies: trusted.iter().map(|text| text.parse().unwrap()).collect(),

@@ -65,7 +65,7 @@ pub(super) enum Place {
 }
 
 /// Something a shard wants to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Question {
     /// May there be one more connection here, and where? Counts it.
     Place(Place),
@@ -75,6 +75,10 @@ pub(super) enum Question {
     Rooms,
     /// What is in this room?
     Room(String),
+    /// End this room. How many were in it?
+    End(String),
+    /// Put this peer, the second, out of this room.
+    Kick(String, String),
 }
 
 /// What it is told.
@@ -84,7 +88,7 @@ pub(super) enum Answer {
     Placed(Place, Result<ShardId, Refusal>),
     /// The counters.
     Stats(Box<ShardStats>),
-    /// JSON; of a room that is not there, nothing.
+    /// JSON; of what is not there, nothing.
     Report(Option<String>),
 }
 

@@ -8,8 +8,8 @@
 //! - `mailbox`: how it talks to the other shards.
 //! - `admin`: what operators ask over HTTP.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
-//! - `clock`: the only reader of the time. `pulse`: which shards move. `journal`: what
-//!   is logged of peers.
+//! - `clock`: the only reader of the time. `pulse`: which shards move.
+//! - `journal`: what is told of rooms, in the log and to the `webhook`.
 
 mod accept;
 mod admin;
@@ -29,6 +29,7 @@ mod pulse;
 mod run;
 mod serve;
 mod state;
+mod webhook;
 
 pub use attend::Occasion;
 pub use clock::unix_time;

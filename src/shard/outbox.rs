@@ -1,5 +1,5 @@
 //! Where a shard's Router says things: datagrams into the send arena, text to the queue of its
-//! client's connection.
+//! client's connection, what happens to the journal.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -7,8 +7,9 @@ use std::rc::Rc;
 use slotmap::SecondaryMap;
 
 use super::ice_tcp::Wire;
+use super::journal::Journal;
 use crate::net::{FlushReport, Tx, TxArena};
-use crate::sfu::{CloseReason, Outbox};
+use crate::sfu::{CloseReason, Outbox, RoomEvent};
 use crate::signal::{Close, Outgoing};
 use crate::types::{ConnectionId, DropReason, Path, PeerKey, ShardStats};
 
@@ -22,11 +23,12 @@ pub(super) struct ShardOutbox {
     clients: SecondaryMap<PeerKey, Rc<Outgoing>>,
     wires: HashMap<ConnectionId, Rc<Wire>>,
     last_wire: u32,
+    journal: Journal,
 }
 
 impl ShardOutbox {
     /// An outbox that sends by `tx`.
-    pub(super) fn new(tx: Tx) -> Self {
+    pub(super) fn new(tx: Tx, journal: Journal) -> Self {
         Self {
             arena: TxArena::new(),
             tx,
@@ -34,7 +36,13 @@ impl ShardOutbox {
             clients: SecondaryMap::new(),
             wires: HashMap::new(),
             last_wire: 0,
+            journal,
         }
+    }
+
+    /// Where it writes what happens.
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// From now on what is said to `peer` goes to `outgoing`.
@@ -129,13 +137,17 @@ impl Outbox for ShardOutbox {
             outgoing.close(Close::new(code, reason));
         }
     }
+
+    fn tell(&mut self, event: &RoomEvent<'_>) {
+        self.journal.note(event);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::net::{self, MediaSocket, SocketOptions};
-    use crate::types::{IoKind, SocketId};
+    use crate::types::{IoKind, ShardId, SocketId};
 
     #[test]
     fn more_datagrams_than_slots_all_leave() {
@@ -143,7 +155,7 @@ mod tests {
         let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let path = Path::Udp { socket: SocketId(0), remote: socket.local_addr() };
         let (_, tx) = net::open(IoKind::Mmsg, vec![socket]).unwrap();
-        let mut out = ShardOutbox::new(tx);
+        let mut out = ShardOutbox::new(tx, Journal::new(ShardId(0)));
         let mut stats = ShardStats::default();
         let count = 2000;
         for _ in 0..count {

@@ -15,6 +15,7 @@ use super::clock::{BusyMeter, Clock};
 use super::counted::Visits;
 use super::host::{IO_MEMORY, RING_DEPTH, explain};
 use super::ice_tcp;
+use super::journal::Journal;
 use super::live::Live;
 use super::mailbox::{Ends, Mail, Mailbox};
 use super::media::{keep_time, receive};
@@ -125,7 +126,8 @@ pub(super) async fn run(parts: Parts) -> io::Result<()> {
     });
     let id = ends.shard;
     let (mailbox, wires) = Mailbox::new(ends);
-    let shard = Shard::new(id, common, live, clock, mailbox, Core::new(router, rx, tx));
+    let shard =
+        Shard::new(id, common, live, clock, mailbox, Core::new(router, rx, tx, Journal::new(id)));
     let receiver = Rc::clone(&shard);
     // glommio polls a task as it is spawned, so what the tasks use has to be there before.
     let mut tasks = wires.connect(move |from, mail| deliver(&receiver, signal, from, mail));

@@ -22,6 +22,7 @@ use super::orders::{Commander, orders};
 use super::pulse::Pulse;
 use super::run::{self, Parts, TcpMedia};
 use super::state::Common;
+use super::webhook::Webhook;
 use crate::config::{Config, MediaAddress, MediaTcp};
 use crate::net::{MediaSocket, SocketOptions, raise_descriptor_limit};
 use crate::sfu::{Candidate, Identity};
@@ -55,6 +56,8 @@ pub struct Running {
     pub(super) clock: Clock,
     /// How long a drain may take.
     pub(super) drain_time: Duration,
+    /// Who tells what happens in rooms.
+    pub(super) webhook: Webhook,
 }
 
 /// Which signals have come, since somebody last looked.
@@ -84,6 +87,8 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
     let http = listeners[0].local_addr()?;
     let ports = config.media_ports(shards).map_err(io::Error::other)?;
     let (events, event) = UnixStream::pair()?;
+    let run = format!("{:016x}", u64::from_ne_bytes(random()?));
+    let (webhook, notices) = Webhook::start(run, live.webhook.clone())?;
     let mut running = Running {
         http,
         files: stamped(live.files()),
@@ -98,6 +103,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
         pulse: Arc::new(Pulse::new(shards)),
         clock: Clock::start(),
         drain_time: live.drain_time,
+        webhook,
     };
     let live = Arc::new(live);
     let common = Common {
@@ -110,6 +116,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
         event: Arc::new(running.event.try_clone()?),
         started: unix_time(),
         descriptors,
+        notices,
     };
     let identity = Identity::generate().map_err(io::Error::other)?;
     let mut parts = Vec::with_capacity(shards);
@@ -219,8 +226,8 @@ impl Running {
         Ok(())
     }
 
-    /// Closes every connection (1001), ends the shards and waits for them, less than 5 s. An error
-    /// is that of a shard that ended before its time.
+    /// Closes every connection (1001), ends the shards and waits for them, less than 5 s, and 2 s
+    /// more where a webhook cannot be told. An error is that of a shard that ended before its time.
     pub fn stop(mut self) -> io::Result<()> {
         self.stop_shards()
     }
@@ -235,6 +242,7 @@ impl Running {
             };
             result = result.and(ended);
         }
+        self.webhook.end();
         result
     }
 }

@@ -9,7 +9,7 @@ pub mod connection;
 mod outgoing;
 
 pub use codec::{Codec, Frame};
-pub use connection::Connection;
+pub use connection::{Connection, End};
 pub use outgoing::Outgoing;
 
 /// Why the server closes a connection: the code of the Close frame and its text.

@@ -9,7 +9,7 @@ pub struct Rights {
     pub video: bool,
     /// Receive what others send.
     pub receive: bool,
-    /// See and end the room.
+    /// See the room, end it, put peers out.
     pub admin: bool,
 }
 

@@ -3,7 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+use super::PATIENCE;
 
 /// The program, to be run with media on loopback.
 pub(crate) fn corinth(arguments: &[&str]) -> Command {
@@ -89,5 +92,23 @@ pub(crate) struct Frozen(nix::unistd::Pid);
 impl Drop for Frozen {
     fn drop(&mut self) {
         let _ = nix::sys::ptrace::detach(self.0, None);
+    }
+}
+
+/// What a program writes to standard error.
+pub(crate) struct Log(Receiver<String>);
+
+impl Log {
+    pub(crate) fn of(serving: &mut Serving) -> Log {
+        let log = BufReader::new(serving.child.stderr.take().unwrap());
+        let (sender, receiver) = channel();
+        let read = move || log.lines().try_for_each(|line| sender.send(line.unwrap()));
+        std::thread::Builder::new().spawn(read).unwrap();
+        Log(receiver)
+    }
+
+    pub(crate) fn wait_for(&self, text: &str) {
+        let line = || self.0.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {text:?}"));
+        while !line().contains(text) {}
     }
 }

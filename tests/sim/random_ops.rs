@@ -89,7 +89,8 @@ impl Storm {
             0..2 => self.connect(),
             2..12 => self.join(who),
             12..13 => self.go(who),
-            13..22 => self.create_transport(who),
+            13..14 => self.put_out(who),
+            14..22 => self.create_transport(who),
             22..32 => self.start_transport(who),
             32..34 => self.close_transport(who),
             34..44 => self.create_receiver(who),
@@ -167,6 +168,24 @@ impl Storm {
         let heard = self.world.everybody().map(|who| self.world[who].heard as u64).sum();
         let requested = stats.key_frame_requests;
         [stats.rooms, stats.peers, stats.transports, requested, heard, self.world.datagrams]
+    }
+
+    /// Now and then with everybody else who is there.
+    fn put_out(&mut self, who: Who) {
+        let (room, name) = (self.world[who].room.clone(), self.world[who].name.clone());
+        let reason = match self.rng.u32(..100) {
+            20.. => return,
+            0 => {
+                assert!(self.world.router.end_room(&room, &mut self.world.out).is_some());
+                CloseReason::RoomClosed
+            }
+            _ => {
+                assert!(self.world.router.kick(&room, &name, &mut self.world.out));
+                CloseReason::Kicked
+            }
+        };
+        self.world.absorb();
+        assert_eq!(self.world[who].closed, Some(reason));
     }
 
     fn create_transport(&mut self, who: Who) {

@@ -1,8 +1,10 @@
 //! The simulator's [`Outbox`]: writes down what the Router says, in order.
 
-use corinth::sfu::{CloseReason, Outbox};
+use corinth::sfu::{CloseReason, Outbox, RoomEvent};
 use corinth::types::limit::DATAGRAM_MAX;
 use corinth::types::{Path, PeerKey};
+
+use crate::observer::Observer;
 
 /// One thing that the Router said.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Recorder {
     /// Datagrams that the next batch still takes; a real arena is as finite.
     pub(crate) room: usize,
     refused: u32,
+    /// Who is told of what happens.
+    pub(crate) observer: Observer,
 }
 
 /// Who asks for room more often than this, between two drains, does nothing else.
@@ -32,6 +36,7 @@ impl Recorder {
             said: Vec::new(),
             room: usize::MAX,
             refused: 0,
+            observer: Observer::default(),
         }
     }
 
@@ -62,5 +67,9 @@ impl Outbox for Recorder {
 
     fn close(&mut self, peer: PeerKey, reason: CloseReason) {
         self.said.push(Said::Close(peer, reason));
+    }
+
+    fn tell(&mut self, event: &RoomEvent<'_>) {
+        self.observer.note(event);
     }
 }

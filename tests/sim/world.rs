@@ -253,6 +253,7 @@ impl World {
         }
         self.flush();
         self.router.assert_consistent();
+        self.out.observer.assert_agrees(self.router.stats());
     }
 
     fn by_key(&mut self, key: corinth::types::PeerKey) -> &mut Client {

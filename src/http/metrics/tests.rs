@@ -12,6 +12,7 @@ fn process() -> Process {
         open_descriptors: 30,
         descriptors_max: 1024,
         started: 1_700_000_000,
+        webhook: Webhook { waiting: 3, delivered: 5, lost: 7, failures: 9 },
     }
 }
 
@@ -76,6 +77,10 @@ fn each_counter_is_where_it_belongs() {
         ("process_open_fds", 30.0),
         ("process_max_fds", 1024.0),
         ("process_start_time_seconds", 1.7e9),
+        ("corinth_webhook_waiting", 3.0),
+        ("corinth_webhook_events_total{result=\"delivered\"}", 5.0),
+        ("corinth_webhook_events_total{result=\"lost\"}", 7.0),
+        ("corinth_webhook_failures_total", 9.0),
     ] {
         assert_eq!(found.get(name), Some(&value), "{name} in {found:#?}");
     }

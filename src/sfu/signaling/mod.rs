@@ -7,6 +7,7 @@ mod senders;
 use std::collections::BTreeMap;
 
 use super::Outbox;
+use super::event::{Happening, RoomEvent};
 use super::outbox::{CloseReason, Newcomer};
 use super::peer::{Budget, Peer, Verdict};
 use super::room::Room;
@@ -33,13 +34,13 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Result<PeerKey, Refusal> {
         let Newcomer { room, peer, rights } = *newcomer;
+        let older = self.peer_named(room, peer);
         let room_key = match self.room_names.get(room) {
             Some(key) => *key,
             None => self.add_room(room),
         };
-        let peers = &self.rooms[room_key].peers;
-        let older = peers.iter().copied().find(|key| *self.peers[*key].name == *peer);
-        if older.is_none() && peers.len() >= self.config.limits.peers_per_room {
+        let peers = self.rooms[room_key].peers.len();
+        if older.is_none() && peers >= self.config.limits.peers_per_room {
             self.stats.refuse(Refusal::Peers);
             return Err(Refusal::Peers);
         }
@@ -48,17 +49,21 @@ impl Router {
         let key = self.peers.insert(Peer::new(room_key, peer, rights, budget, self.hasher.clone()));
         self.rooms[room_key].peers.push(key);
         self.stats.peers += 1;
+        self.tell(key, Happening::PeerConnected, out);
         if let Some(older) = older {
-            out.close(older, CloseReason::Replaced);
-            self.remove_peer(older, None, out);
+            self.close_peer(older, CloseReason::Replaced, None, out);
         }
         Ok(key)
     }
 
     /// Whether a connection under this name is there, which a further one would replace.
     pub fn has_peer(&self, room: &str, peer: &str) -> bool {
-        let room = self.room_names.get(room).map(|room| &self.rooms[*room]);
-        room.is_some_and(|room| room.peers.iter().any(|key| *self.peers[*key].name == *peer))
+        self.peer_named(room, peer).is_some()
+    }
+
+    pub(in crate::sfu) fn peer_named(&self, room: &str, peer: &str) -> Option<PeerKey> {
+        let peers = &self.rooms[*self.room_names.get(room)?].peers;
+        peers.iter().copied().find(|key| *self.peers[*key].name == *peer)
     }
 
     /// Tells who asked for it that all rooms end now. The driver closes the connections.
@@ -74,6 +79,13 @@ impl Router {
         self.room_names.insert(name.into(), key);
         self.stats.rooms += 1;
         key
+    }
+
+    /// Something has happened to a peer.
+    pub(in crate::sfu) fn tell(&self, peer: PeerKey, what: Happening, out: &mut impl Outbox) {
+        let Some(peer) = self.peers.get(peer) else { return };
+        let Some(room) = self.rooms.get(peer.room) else { return };
+        out.tell(&RoomEvent { room: &room.name, peer: Some(&peer.name), what });
     }
 
     /// A text frame came from a client. Unknown peers are ignored.
@@ -115,20 +127,9 @@ impl Router {
         }
     }
 
-    /// A WebSocket is gone, whoever closed it. Unknown peers are ignored.
-    pub fn handle_closed(&mut self, key: PeerKey, out: &mut impl Outbox) {
-        self.remove_peer(key, None, out);
-    }
-
-    fn close_peer(
-        &mut self,
-        key: PeerKey,
-        reason: CloseReason,
-        app_data: Option<&AppData>,
-        out: &mut impl Outbox,
-    ) {
-        out.close(key, reason);
-        self.remove_peer(key, app_data, out);
+    /// A WebSocket is gone, whoever closed it, for this reason. Unknown peers are ignored.
+    pub fn handle_closed(&mut self, key: PeerKey, reason: &'static str, out: &mut impl Outbox) {
+        self.remove_peer(key, reason, None, out);
     }
 
     /// `join` comes first and once; whatever else is wrong with a request comes after that.
@@ -250,6 +251,11 @@ impl Router {
             JoinResponse { rtp_capabilities: &self.capabilities, peers: peers.collect() };
         let response = envelope::success(id, &response);
         self.broadcast(room, key, &announcement, out);
+        let room = &mut self.rooms[room];
+        if !std::mem::replace(&mut room.started, true) {
+            out.tell(&RoomEvent { room: &room.name, peer: None, what: Happening::RoomStarted });
+        }
+        self.tell(key, Happening::PeerJoined, out);
         Ok(response)
     }
 

@@ -11,6 +11,7 @@ use crate::protocol::{
 };
 use crate::sfu::Outbox;
 use crate::sfu::association::{Association, Made};
+use crate::sfu::event::Happening;
 use crate::sfu::receiver::{Origin, Receiver};
 use crate::sfu::router::Router;
 use crate::transport::Transport;
@@ -161,6 +162,9 @@ impl Router {
         let source = &self.receivers[receiver_key].source;
         self.transports[transport].add_source(receiver_key, source);
         self.peers[key].receivers.insert(request.id, receiver_key);
+        let (transport, kind) = (request.transport_id, source.kind);
+        let created = Happening::ReceiverCreated { receiver: request.id, transport, kind };
+        self.tell(key, created, out);
         self.announce_to_room(room_key, key, receiver_key, out);
         Ok(())
     }

@@ -32,7 +32,7 @@ impl World {
     pub(crate) fn drop_connection(&mut self, who: Who) {
         self[who].forget_all();
         let key = self[who].key;
-        self.router.handle_closed(key, &mut self.out);
+        self.router.handle_closed(key, "disconnected", &mut self.out);
         self.absorb();
     }
 
