@@ -270,6 +270,10 @@ fn the_doctor_says_what_to_do() {
     assert!(said.contains("poor  clients are told loopback only"), "{said}");
     let poor = said.matches("\npoor  ").count();
     assert_eq!(said.matches("\n      -> ").count(), poor, "each has its remedy: {said}");
+    let held = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port().to_string();
+    let (_, said) = doctor(&["--http", "127.0.0.1:0", "--shards", "1", "--media-port", &port]);
+    assert!(said.contains(&format!("poor  media on 127.0.0.1:{port}: somebody has")), "{said}");
     let (code, said) = doctor(&["--media-address", "192.0.2.1"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("BAD   media on 192.0.2.1:40000"), "{said}");

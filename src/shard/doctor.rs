@@ -260,10 +260,14 @@ fn media_ports(config: &Config, shards: usize) -> Vec<Finding> {
         Err(error) => return vec![Finding::bad(error.to_string(), "a lower media-port")],
     };
     let mut found = Vec::new();
-    for address in config.media_addresses.iter().filter(|address| address.required) {
+    for address in &config.media_addresses {
         for port in &ports {
-            if let Err(error) = UdpSocket::bind((address.local, *port)) {
-                found.push(in_use(&error, &format!("media on {}:{port}", address.local)));
+            match UdpSocket::bind((address.local, *port)) {
+                // The server does without an address that nobody has named and the host lacks.
+                Err(error) if address.required || error.kind() == io::ErrorKind::AddrInUse => {
+                    found.push(in_use(&error, &format!("media on {}:{port}", address.local)));
+                }
+                _ => {}
             }
         }
     }
