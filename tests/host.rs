@@ -238,7 +238,8 @@ fn in_namespace(name: &str, test: impl Fn()) {
     let may = command.arg("true").stderr(Stdio::null()).status();
     if !may.is_ok_and(|status| status.success()) {
         // Past the test harness, which keeps what passing tests print.
-        writeln!(std::io::stderr(), "{name}: skipped: no network namespaces here").unwrap();
+        writeln!(std::io::stderr(), "{name}: skipped: no network namespaces here")
+            .expect("standard error");
         return;
     }
     let mut command = Command::new(script);

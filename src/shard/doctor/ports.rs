@@ -119,14 +119,17 @@ fn complaint(what: &str, trouble: &Trouble, wanted: &[&Wanted]) -> Finding {
         Trouble::Taken(Some(Owner::Process { name, id })) if name == "corinth" => {
             Finding::good(format!("{what} on {at}: served by corinth (process {id})"))
         }
-        Trouble::Taken(Some(owner)) => Finding::poor(
+        Trouble::Taken(Some(owner @ Owner::Process { .. })) => Finding::poor(
             format!("{what} on {at}: {owner} has this port"),
             "another port, or stop it",
         ),
-        Trouble::Taken(None) => Finding::poor(
-            format!("{what} on {at}: somebody has this port"),
-            "if that is corinth itself, all is well; ss -ltnup tells, as root",
-        ),
+        Trouble::Taken(owner) => {
+            let owner = owner.as_ref().map_or("somebody".to_owned(), Owner::to_string);
+            Finding::poor(
+                format!("{what} on {at}: {owner} has this port"),
+                "if that is corinth itself, all is well; as root, this would say who",
+            )
+        }
         Trouble::Forbidden => Finding::poor(
             format!("{what} on {at}: not for this user"),
             "the service may (CAP_NET_BIND_SERVICE); by hand, as root",
