@@ -181,6 +181,7 @@ fn it_is_installed_and_taken_away_again() {
     script(env!("CARGO_BIN_EXE_corinth"));
     assert!(root.join("usr/bin/corinth").exists());
     assert!(read("etc/systemd/system/corinth.service").unwrap().contains("Type=notify"));
+    assert!(root.join("usr/share/corinth/tune-host.sh").exists());
     let manual = read("usr/share/man/man1/corinth.1").unwrap();
     for word in ["drain\\-time", "busy\\-max", "CORINTH TOKEN", "private\\-key"] {
         assert!(manual.contains(word), "{word} is not in the manual");
@@ -206,64 +207,4 @@ fn it_is_installed_and_taken_away_again() {
     script("--uninstall");
     assert!(!root.join("usr/bin/corinth").exists());
     assert!(read("etc/corinth/corinth.toml").is_ok());
-}
-
-#[test]
-fn a_host_is_tuned_and_put_back() {
-    let folder = Folder::new("tune");
-    let root = std::path::Path::new(&folder.write("x", "")).parent().unwrap().join("root");
-    let files = [
-        ("proc/sys/net/core/rmem_max", "212992"),
-        ("proc/sys/net/core/wmem_max", "8388608"),
-        ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave"),
-        ("sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "performance"),
-    ];
-    for (path, text) in files {
-        let path = root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, format!("{text}\n")).unwrap();
-    }
-    let now = || {
-        files.map(|(path, _)| std::fs::read_to_string(root.join(path)).unwrap().trim().to_owned())
-    };
-    let tune = |arguments: &[&str]| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/tune-host.sh");
-        let output = Command::new(script).args(arguments).env("TUNE_ROOT", &root).output().unwrap();
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.success(), "{said}");
-        said
-    };
-    let as_found = files.map(|(_, text)| text.to_owned());
-    let shown = tune(&[]);
-    assert!(shown.contains("rmem_max: 212992, should be 4194304"), "{shown}");
-    assert!(shown.contains("cpu0") && !shown.contains("cpu1") && !shown.contains("wmem_max"));
-    assert_eq!(now(), as_found, "it only shows");
-    for _ in 0..2 {
-        tune(&["--apply"]);
-        assert_eq!(now(), ["4194304", "8388608", "performance", "performance"]);
-        assert!(root.join("etc/sysctl.d/60-corinth.conf").exists());
-    }
-    assert!(tune(&[]).contains("everything is as it should be"));
-    tune(&["--undo"]);
-    assert_eq!(now(), as_found);
-    assert!(!root.join("etc/sysctl.d/60-corinth.conf").exists());
-}
-
-#[test]
-fn the_doctor_says_what_to_do() {
-    let doctor = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_corinth"));
-        let output = command.arg("doctor").args(arguments).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
-    };
-    let free = ["--http", "127.0.0.1:0", "--media-port", "0", "--media-address", "127.0.0.1"];
-    let (code, said) = doctor(&free);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("good  Linux "), "{said}");
-    assert!(said.contains("poor  clients are told loopback only"), "{said}");
-    let poor = said.matches("\npoor  ").count();
-    assert_eq!(said.matches("\n      -> ").count(), poor, "each has its remedy: {said}");
-    let (code, said) = doctor(&["--media-address", "192.0.2.1"]);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("BAD   media on 192.0.2.1:40000"), "{said}");
 }
