@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::files::Folder;
+use common::hook::Hook;
 use common::program::{Serving, corinth};
 use common::{Client, PATIENCE, get, status};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -130,9 +131,14 @@ fn confined(filter: BpfProgram, arguments: &[&str]) -> Command {
 
 #[test]
 fn the_program_runs_under_the_units_system_calls() {
-    let filter = filter(&allowed());
+    let (filter, folder) = (filter(&allowed()), Folder::new("confined"));
     for io in ["mmsg", "ring"] {
-        let mut serving = Serving::spawn(&mut confined(filter.clone(), &["--io", io]));
+        let hook = Hook::listen();
+        let mut options = hook.options(&folder);
+        // A name, which has to be looked up.
+        options[1] = hook.url.replace("127.0.0.1", "localhost");
+        let mut command = confined(filter.clone(), &["--io", io]);
+        let mut serving = Serving::spawn(command.args(options));
         let mut clients: Vec<_> =
             (0..4).map(|i| Client::connect(serving.http, &format!("room{i}"), "a")).collect();
         for client in &mut clients {
@@ -151,6 +157,7 @@ fn the_program_runs_under_the_units_system_calls() {
         for path in ["/", "/metrics", "/healthz", "/readyz"] {
             assert_eq!(status(&get(serving.http, path)), 200, "{io} {path}");
         }
+        hook.events(8);
         serving.signal("HUP");
         drop(clients);
         serving.signal("TERM");
