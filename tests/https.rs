@@ -244,9 +244,7 @@ fn pages_of_other_origins_may_not_use_this_host() {
     let http = server.http_addr();
     assert_eq!(upgrade(http, &format!("Origin: http://{http}\r\n")), 101);
     assert_eq!(upgrade(http, "Origin: https://evil.example\r\n"), 403);
-    let refused: u64 =
-        common::stats(http).iter().filter_map(|s| s["refusals"]["origin"].as_u64()).sum();
-    assert_eq!(refused, 1);
+    assert_eq!(common::refusals(http, "origin"), 1);
     server.stop().unwrap();
     let list = ["--allowed-origin", "https://app.example"];
     let server = common::server(1, &list);

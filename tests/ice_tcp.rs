@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use common::{Client, server, status, tcp, total, wait_until_empty};
+use common::{Client, drops, server, status, tcp, total, wait_until_empty};
 use serde_json::{Value, json};
 use stun::{Answer, Check, read_answer};
 
@@ -174,5 +174,30 @@ fn who_brings_no_check_that_holds_is_shown_out() {
     let too_long = [framed(&vec![0x80; 1501]), framed(&good)].concat();
     stream.write_all(&too_long).unwrap();
     transport.read_answer(&mut stream);
+    assert_eq!(drops(http, "truncated"), 1);
+    server.stop().unwrap();
+}
+
+#[test]
+fn who_does_not_read_loses_what_finds_no_room_and_others_nothing() {
+    let server = server(1, &["--media-tcp", "http"]);
+    let http = server.http_addr();
+    let mut client = Client::connect(http, "room", "a");
+    client.join();
+    let transport = Transport::create(&mut client, json!({}));
+    let (mut deaf, mut other) = (tcp(http), tcp(http));
+    let many = framed(&transport.check()).repeat(1000);
+    // The kernels on both sides take megabytes of answers before the server's own queue fills.
+    let full = (0..200).any(|_| {
+        deaf.write_all(&many).unwrap();
+        drops(http, "send_blocked") > 0
+    });
+    assert!(full, "everything found room");
+    other.write_all(&framed(&transport.check())).unwrap();
+    transport.read_answer(&mut other);
+    // Whoever reads again gets whole messages.
+    for _ in 0..1000 {
+        transport.read_answer(&mut deaf);
+    }
     server.stop().unwrap();
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::{Client, PATIENCE, server, tcp, wait_until_empty};
+use common::{Client, PATIENCE, refusals, server, tcp, wait_until_empty};
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Error, Message};
@@ -23,10 +23,6 @@ fn refused(http: SocketAddr, room: &str, peer: &str) -> u16 {
             code.unwrap_or_else(|| panic!("{error}"))
         }
     }
-}
-
-fn refusals(http: SocketAddr, label: &str) -> u64 {
-    common::stats(http).iter().filter_map(|shard| shard["refusals"][label].as_u64()).sum()
 }
 
 /// The error of a request.

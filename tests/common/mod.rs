@@ -74,6 +74,16 @@ pub(crate) fn total(server: SocketAddr, counter: &str) -> u64 {
     stats(server).iter().map(|shard| shard[counter].as_u64().unwrap()).sum()
 }
 
+/// How often somebody was refused for this, on all shards together.
+pub(crate) fn refusals(server: SocketAddr, label: &str) -> u64 {
+    stats(server).iter().filter_map(|shard| shard["refusals"][label].as_u64()).sum()
+}
+
+/// How often something was dropped for this, on all shards together.
+pub(crate) fn drops(server: SocketAddr, label: &str) -> u64 {
+    stats(server).iter().filter_map(|shard| shard["drops"][label].as_u64()).sum()
+}
+
 /// Waits until nothing is left of any room.
 pub(crate) fn wait_until_empty(server: SocketAddr) {
     let counters = ["rooms", "peers", "directoryRooms"];
