@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub(crate) mod files;
+pub(crate) mod flood;
 pub(crate) mod program;
 
 use std::io::{Read, Write};
