@@ -7,15 +7,12 @@ use std::time::Duration;
 
 use common::files::Folder;
 use common::program::{Serving, corinth};
-use common::{Client, exchange, get, status};
+use common::{Client, exchange, get, status, upgrade_request};
 use serde_json::json;
-
-const UPGRADE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// What a client is told that wants to open a room.
 fn new_room(serving: &Serving) -> String {
-    exchange(serving.http, &format!("GET /ws?roomId=new&peerName=a HTTP/1.1\r\n{UPGRADE}\r\n"))
+    exchange(serving.http, &upgrade_request(serving.http, "roomId=new&peerName=a", ""))
 }
 
 /// Waits until the server says that it takes no new rooms.

@@ -213,16 +213,7 @@ fn a_trial_needs_no_certificate_and_a_wrong_one_is_named() {
 
 /// The status of an upgrade with these headers.
 fn upgrade(http: SocketAddr, headers: &str) -> u16 {
-    let request = format!(
-        "GET /ws?roomId=r&peerName=p HTTP/1.1\r\nHost: {http}\r\nUpgrade: websocket\r\n\
-         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-    );
-    let mut stream = tcp(http);
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = [0; 64];
-    let len = stream.read(&mut answer).unwrap();
-    status(std::str::from_utf8(&answer[..len]).unwrap())
+    common::upgrade(http, "roomId=r&peerName=p", headers)
 }
 
 #[test]

@@ -67,9 +67,7 @@ fn a_full_shard_takes_nobody() {
     wait_for(http, 1, "pressure", |pressure| pressure >= 1.0);
     // Shards tell each other ten times a second.
     wait_for(http, 1, "pressure", |_| status(&get(http, "/readyz")) == 503);
-    let upgrade = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let new = format!("GET /ws?roomId=new&peerName=a HTTP/1.1\r\n{upgrade}\r\n");
+    let new = common::upgrade_request(http, "roomId=new&peerName=a", "");
     let answer = common::exchange(http, &new);
     assert!(status(&answer) == 503 && answer.contains("Retry-After: 30"), "{answer}");
     let page = get(http, "/metrics");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::files::Folder;
 use common::flood::Flood;
 use common::program::{Serving, corinth};
-use common::{Client, PATIENCE, get, stats, status, tcp, total};
+use common::{Client, PATIENCE, get, stats, status, tcp, total, upgrade_request};
 use corinth::types::Refusal;
 use serde_json::{Value, json};
 
@@ -180,11 +180,7 @@ impl Scene {
     fn ask(&mut self, room: &str, token: &str, headers: &str) {
         self.names += 1;
         let query = format!("roomId={room}&peerName={}&token={token}", self.names);
-        let request = format!(
-            "GET /ws?{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
-             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-        );
+        let request = upgrade_request(self.serving.http, &query, headers);
         let mut stream = tcp(self.serving.http);
         stream.write_all(request.as_bytes()).unwrap();
         self.held.push(stream);

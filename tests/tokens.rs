@@ -6,7 +6,7 @@ use std::process::Command;
 
 use common::files::Folder;
 use common::program::{Serving, corinth, run};
-use common::{Client, refusals, server, status, tcp};
+use common::{Client, refusals, server, status, upgrade};
 use serde_json::json;
 
 /// 32 bytes.
@@ -22,16 +22,7 @@ fn token(arguments: &[&str]) -> String {
 
 /// The status of an upgrade, and 101 where it is one.
 fn enter(http: std::net::SocketAddr, room: &str, peer: &str, token: &str) -> u16 {
-    let query = format!("roomId={room}&peerName={peer}&token={token}");
-    let request = format!(
-        "GET /ws?{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    let mut stream = tcp(http);
-    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-    let mut answer = [0; 64];
-    let len = std::io::Read::read(&mut stream, &mut answer).unwrap();
-    status(std::str::from_utf8(&answer[..len]).unwrap())
+    upgrade(http, &format!("roomId={room}&peerName={peer}&token={token}"), "")
 }
 
 #[test]

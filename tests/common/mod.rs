@@ -62,6 +62,24 @@ pub(crate) fn get(server: SocketAddr, path: &str) -> String {
     exchange(server, &format!("GET {path} HTTP/1.1\r\nHost: corinth\r\n\r\n"))
 }
 
+/// The status of an upgrade with this query, and with further headers (lines with their ends).
+pub(crate) fn upgrade(server: SocketAddr, query: &str, headers: &str) -> u16 {
+    let mut stream = tcp(server);
+    stream.write_all(upgrade_request(server, query, headers).as_bytes()).unwrap();
+    let mut answer = [0; 64];
+    let len = stream.read(&mut answer).unwrap();
+    status(std::str::from_utf8(&answer[..len]).unwrap())
+}
+
+/// The head of its request.
+pub(crate) fn upgrade_request(server: SocketAddr, query: &str, headers: &str) -> String {
+    format!(
+        "GET /ws?{query} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    )
+}
+
 /// `/stats`, one entry a shard.
 pub(crate) fn stats(server: SocketAddr) -> Vec<Value> {
     let answer = get(server, "/stats");

@@ -89,9 +89,9 @@ fn cause(world: &mut World, [a, b]: [Who; 2], reason: DropReason) -> Option<u64>
             world.datagram(path, &mut packet);
         }
         DropReason::SrtpReplay => {
-            let (path, packet) = sealed(world, a, AUDIO, |_| {});
+            let (path, mut packet) = sealed(world, a, AUDIO, |_| {});
             world.datagram(path, &mut packet.clone());
-            world.datagram(path, &mut packet.clone());
+            world.datagram(path, &mut packet);
         }
         DropReason::SsrcLimit => {
             // All of them are taken for the one Receiver that has their payload type.
