@@ -207,5 +207,6 @@ fn systemd_hears_nothing_while_a_shard_is_stuck() {
     let silent = (0..100).any(|_| systemd.socket.recv(&mut bytes).is_err());
     assert!(silent, "it says that all is well");
     drop(frozen);
+    systemd.socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     systemd.expect("WATCHDOG=1");
 }
