@@ -32,9 +32,12 @@ fn base64url(bytes: &[u8]) -> String {
 
 /// A token of any head and claims, with the HMAC that HS256 wants.
 fn made_up(head: &str, claims: &str, secret: &[u8]) -> String {
+    signed(head, claims, &hmac::Key::new(hmac::HMAC_SHA256, secret))
+}
+
+fn signed(head: &str, claims: &str, key: &hmac::Key) -> String {
     let signed = format!("{}.{}", base64url(head.as_bytes()), base64url(claims.as_bytes()));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    format!("{signed}.{}", base64url(hmac::sign(&key, signed.as_bytes()).as_ref()))
+    format!("{signed}.{}", base64url(hmac::sign(key, signed.as_bytes()).as_ref()))
 }
 
 /// Two keys: a secret, and a public key that everybody knows.
@@ -120,6 +123,7 @@ fn a_head_chooses_no_algorithm_and_no_key_but_its_own() {
         whole.rsplit_once('.').unwrap().0.to_owned()
     };
     let secret = SECRET.as_bytes();
+    let longer = hmac::Key::new(hmac::HMAC_SHA384, secret);
     let mut tokens = vec![
         unsigned(HEAD),
         format!("{}.", unsigned(HEAD)),
@@ -131,6 +135,8 @@ fn a_head_chooses_no_algorithm_and_no_key_but_its_own() {
         made_up(r#"{"alg":"HS256","kid":"ec"}"#, &claims, public.as_bytes()),
         made_up(r#"{"alg":"HS256","kid":"ec"}"#, &claims, public.trim_end().as_bytes()),
         made_up(r#"{"alg":"ES256","kid":"ec"}"#, &claims, public.as_bytes()),
+        // A key is for one algorithm, also where it would do for another.
+        signed(r#"{"alg":"HS384","kid":"main"}"#, &claims, &longer),
         made_up(&format!("{}x", "a".repeat(11_000)), &claims, secret),
         "%ff.%00.%0a".to_owned(),
         "..".to_owned(),

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use super::PATIENCE;
+
 /// The program, to be run with media on loopback.
 pub(crate) fn corinth(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_corinth"));
@@ -12,9 +14,12 @@ pub(crate) fn corinth(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end: exit code and standard error.
+/// Runs it to its end, which must not be far: exit code and standard error.
 pub(crate) fn run(arguments: &[&str]) -> (i32, String) {
-    let Output { status, stderr, .. } = corinth(arguments).output().unwrap();
+    let program = corinth(arguments);
+    let mut timed = Command::new("timeout");
+    timed.arg(PATIENCE.as_secs().to_string()).arg(program.get_program()).args(program.get_args());
+    let Output { status, stderr, .. } = timed.output().unwrap();
     (status.code().expect("it ended by itself"), String::from_utf8(stderr).unwrap())
 }
 
