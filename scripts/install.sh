@@ -26,7 +26,7 @@ systemd() { [ ! -d /run/systemd/system ] || systemctl "$@"; }
 if [ "${1:-}" = --uninstall ]; then
   [ ! -e "$unit" ] || on_host systemd disable --now corinth
   rm -f "$root/usr/bin/corinth" "$unit" "${pages[@]}"
-  rm -rf "$doc"
+  rm -rf "$doc" "$root/usr/share/corinth"
   on_host systemd daemon-reload
   echo "corinth is gone; its configuration is still in $etc"
   exit
@@ -46,6 +46,7 @@ on_host create_user
 
 install -D -m 755 "$program" "$root/usr/bin/corinth"
 install -D -m 644 scripts/corinth.service "$unit"
+install -D -m 755 scripts/tune-host.sh "$root/usr/share/corinth/tune-host.sh"
 install -D -m 644 "$made/corinth.1" "${pages[0]}"
 install -D -m 644 "$made/corinth.bash" "${pages[1]}"
 install -D -m 644 "$made/_corinth" "${pages[2]}"

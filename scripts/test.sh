@@ -63,6 +63,7 @@ tools() {
   command -v janus >/dev/null || missing+=(janus)
   command -v ip >/dev/null || missing+=(iproute2)
   command -v unshare >/dev/null || missing+=(util-linux)
+  PATH=$PATH:/usr/sbin command -v nft >/dev/null || missing+=(nftables)
   command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
   command -v promtool >/dev/null || missing+=(prometheus)
   command -v systemd-analyze >/dev/null || missing+=(systemd)

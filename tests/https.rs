@@ -213,16 +213,7 @@ fn a_trial_needs_no_certificate_and_a_wrong_one_is_named() {
 
 /// The status of an upgrade with these headers.
 fn upgrade(http: SocketAddr, headers: &str) -> u16 {
-    let request = format!(
-        "GET /ws?roomId=r&peerName=p HTTP/1.1\r\nHost: {http}\r\nUpgrade: websocket\r\n\
-         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-    );
-    let mut stream = tcp(http);
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = [0; 64];
-    let len = stream.read(&mut answer).unwrap();
-    status(std::str::from_utf8(&answer[..len]).unwrap())
+    common::upgrade(http, "roomId=r&peerName=p", headers)
 }
 
 #[test]
@@ -244,9 +235,7 @@ fn pages_of_other_origins_may_not_use_this_host() {
     let http = server.http_addr();
     assert_eq!(upgrade(http, &format!("Origin: http://{http}\r\n")), 101);
     assert_eq!(upgrade(http, "Origin: https://evil.example\r\n"), 403);
-    let refused: u64 =
-        common::stats(http).iter().filter_map(|s| s["refusals"]["origin"].as_u64()).sum();
-    assert_eq!(refused, 1);
+    assert_eq!(common::refusals(http, "origin"), 1);
     server.stop().unwrap();
     let list = ["--allowed-origin", "https://app.example"];
     let server = common::server(1, &list);

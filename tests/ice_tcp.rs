@@ -5,11 +5,11 @@ mod common;
 #[path = "sim/stun.rs"]
 mod stun;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use common::{Client, server, status, tcp, total, wait_until_empty};
+use common::{Client, PATIENCE, drops, server, status, tcp, total, wait_until_empty};
 use serde_json::{Value, json};
 use stun::{Answer, Check, read_answer};
 
@@ -45,11 +45,7 @@ impl Transport {
     }
 
     fn read_answer(&self, stream: &mut TcpStream) -> SocketAddr {
-        let mut prefix = [0; 2];
-        stream.read_exact(&mut prefix).unwrap();
-        let mut message = vec![0; usize::from(u16::from_be_bytes(prefix))];
-        stream.read_exact(&mut message).unwrap();
-        match read_answer(&message, &self.password) {
+        match read_answer(&read_message(stream), &self.password) {
             Answer::Success { mapped, id } => {
                 assert_eq!(id, [7; 12]);
                 mapped
@@ -59,16 +55,27 @@ impl Transport {
     }
 }
 
+fn read_message(stream: &mut TcpStream) -> Vec<u8> {
+    let mut prefix = [0; 2];
+    stream.read_exact(&mut prefix).unwrap();
+    let mut message = vec![0; usize::from(u16::from_be_bytes(prefix))];
+    stream.read_exact(&mut message).unwrap();
+    message
+}
+
 fn framed(message: &[u8]) -> Vec<u8> {
     let mut bytes = (message.len() as u16).to_be_bytes().to_vec();
     bytes.extend(message);
     bytes
 }
 
-/// Whether the server ends a connection on which this is said.
+/// Whether the server ends a connection on which this is said; to wait in vain is none.
 fn is_closed(mut stream: TcpStream, bytes: &[u8]) -> bool {
     let _ = stream.write_all(bytes);
-    matches!(stream.read(&mut [0; 64]), Ok(0) | Err(_))
+    match stream.read(&mut [0; 64]) {
+        Ok(len) => len == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
 }
 
 #[test]
@@ -174,5 +181,40 @@ fn who_brings_no_check_that_holds_is_shown_out() {
     let too_long = [framed(&vec![0x80; 1501]), framed(&good)].concat();
     stream.write_all(&too_long).unwrap();
     transport.read_answer(&mut stream);
+    assert_eq!(drops(http, "truncated"), 1);
+    server.stop().unwrap();
+}
+
+#[test]
+fn who_does_not_read_loses_what_finds_no_room_and_others_nothing() {
+    let server = server(1, &["--media-tcp", "http"]);
+    let http = server.http_addr();
+    let mut client = Client::connect(http, "room", "a");
+    client.join();
+    let transport = Transport::create(&mut client, json!({}));
+    let (mut deaf, mut other) = (tcp(http), tcp(http));
+    let many = framed(&transport.check()).repeat(1000);
+    // The kernels on both sides take megabytes of answers before the server's own queue fills.
+    let sent = (1..200).find(|_| {
+        deaf.write_all(&many).unwrap();
+        drops(http, "send_blocked") > 0
+    });
+    let sent = 1000 * sent.expect("everything found room");
+    other.write_all(&framed(&transport.check())).unwrap();
+    transport.read_answer(&mut other);
+    // Whoever reads again gets whole messages, as many as found room.
+    let heard = (0..PATIENCE.as_millis() / 5).any(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        total(http, "rxDatagrams") == sent + 1
+    });
+    assert!(heard, "{} of {sent}", total(http, "rxDatagrams"));
+    let mut answers = sent - drops(http, "send_blocked");
+    while answers > 1 {
+        answers -= 1;
+        read_message(&mut deaf);
+    }
+    transport.read_answer(&mut deaf);
+    deaf.set_nonblocking(true).unwrap();
+    assert!(deaf.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
     server.stop().unwrap();
 }

@@ -2,41 +2,13 @@
 
 mod common;
 
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
+use common::flood::Flood;
 use common::{Client, get, server, stats, status};
 use serde_json::json;
-
-/// Keeps a shard busy with packets of nobody, until it is dropped, or after a minute or so.
-struct Flood(Arc<AtomicBool>);
-
-impl Flood {
-    fn start(to: SocketAddr) -> Flood {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let sender = thread::Builder::new().spawn(move || {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            for _ in 0..20_000_000 {
-                if stopped.load(Ordering::Relaxed) {
-                    break;
-                }
-                let _ = socket.send_to(&[0xff; 20], to);
-            }
-        });
-        sender.unwrap();
-        Flood(stop)
-    }
-}
-
-impl Drop for Flood {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 /// Waits until a shard's counter is as wished.
 fn wait_for(http: SocketAddr, shard: usize, counter: &str, wished: impl Fn(f64) -> bool) {
@@ -95,9 +67,7 @@ fn a_full_shard_takes_nobody() {
     wait_for(http, 1, "pressure", |pressure| pressure >= 1.0);
     // Shards tell each other ten times a second.
     wait_for(http, 1, "pressure", |_| status(&get(http, "/readyz")) == 503);
-    let upgrade = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let new = format!("GET /ws?roomId=new&peerName=a HTTP/1.1\r\n{upgrade}\r\n");
+    let new = common::upgrade_request(http, "roomId=new&peerName=a", "");
     let answer = common::exchange(http, &new);
     assert!(status(&answer) == 503 && answer.contains("Retry-After: 30"), "{answer}");
     let page = get(http, "/metrics");

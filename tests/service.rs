@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::files::Folder;
+use common::hook::Hook;
 use common::program::{Serving, corinth};
 use common::{Client, PATIENCE, get, status};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -133,9 +134,14 @@ fn confined(filter: BpfProgram, arguments: &[&str]) -> Command {
 
 #[test]
 fn the_program_runs_under_the_units_system_calls() {
-    let filter = filter(&allowed());
+    let (filter, folder) = (filter(&allowed()), Folder::new("confined"));
     for io in ["mmsg", "ring"] {
-        let mut serving = Serving::spawn(&mut confined(filter.clone(), &["--io", io]));
+        let hook = Hook::listen();
+        let mut options = hook.options(&folder);
+        // A name, which has to be looked up.
+        options[1] = hook.url.replace("127.0.0.1", "localhost");
+        let mut command = confined(filter.clone(), &["--io", io]);
+        let mut serving = Serving::spawn(command.args(options));
         let mut clients: Vec<_> =
             (0..4).map(|i| Client::connect(serving.http, &format!("room{i}"), "a")).collect();
         for client in &mut clients {
@@ -154,6 +160,7 @@ fn the_program_runs_under_the_units_system_calls() {
         for path in ["/", "/metrics", "/healthz", "/readyz"] {
             assert_eq!(status(&get(serving.http, path)), 200, "{io} {path}");
         }
+        hook.events(8);
         serving.signal("HUP");
         drop(clients);
         serving.signal("TERM");
@@ -184,6 +191,7 @@ fn it_is_installed_and_taken_away_again() {
     script(env!("CARGO_BIN_EXE_corinth"));
     assert!(root.join("usr/bin/corinth").exists());
     assert!(read("etc/systemd/system/corinth.service").unwrap().contains("Type=notify"));
+    assert!(root.join("usr/share/corinth/tune-host.sh").exists());
     let manual = read("usr/share/man/man1/corinth.1").unwrap();
     for word in ["drain\\-time", "busy\\-max", "CORINTH TOKEN", "private\\-key"] {
         assert!(manual.contains(word), "{word} is not in the manual");
@@ -213,68 +221,4 @@ fn it_is_installed_and_taken_away_again() {
         assert!(!root.join("usr/share/doc/corinth").exists());
     }
     assert!(read("etc/corinth/corinth.toml").is_ok());
-}
-
-#[test]
-fn a_host_is_tuned_and_put_back() {
-    let folder = Folder::new("tune");
-    let root = std::path::Path::new(&folder.write("x", "")).parent().unwrap().join("root");
-    let files = [
-        ("proc/sys/net/core/rmem_max", "212992"),
-        ("proc/sys/net/core/wmem_max", "8388608"),
-        ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave"),
-        ("sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "performance"),
-    ];
-    for (path, text) in files {
-        let path = root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, format!("{text}\n")).unwrap();
-    }
-    let now = || {
-        files.map(|(path, _)| std::fs::read_to_string(root.join(path)).unwrap().trim().to_owned())
-    };
-    let tune = |arguments: &[&str]| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/tune-host.sh");
-        let output = Command::new(script).args(arguments).env("TUNE_ROOT", &root).output().unwrap();
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.success(), "{said}");
-        said
-    };
-    let as_found = files.map(|(_, text)| text.to_owned());
-    let shown = tune(&[]);
-    assert!(shown.contains("rmem_max: 212992, should be 4194304"), "{shown}");
-    assert!(shown.contains("cpu0") && !shown.contains("cpu1") && !shown.contains("wmem_max"));
-    assert_eq!(now(), as_found, "it only shows");
-    for _ in 0..2 {
-        tune(&["--apply"]);
-        assert_eq!(now(), ["4194304", "8388608", "performance", "performance"]);
-        assert!(root.join("etc/sysctl.d/60-corinth.conf").exists());
-    }
-    assert!(tune(&[]).contains("everything is as it should be"));
-    tune(&["--undo"]);
-    assert_eq!(now(), as_found);
-    assert!(!root.join("etc/sysctl.d/60-corinth.conf").exists());
-}
-
-#[test]
-fn the_doctor_says_what_to_do() {
-    let doctor = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_corinth"));
-        let output = command.arg("doctor").args(arguments).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
-    };
-    let free = ["--http", "127.0.0.1:0", "--media-port", "0", "--media-address", "127.0.0.1"];
-    let (code, said) = doctor(&free);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("good  Linux "), "{said}");
-    assert!(said.contains("poor  clients are told loopback only"), "{said}");
-    let poor = said.matches("\npoor  ").count();
-    assert_eq!(said.matches("\n      -> ").count(), poor, "each has its remedy: {said}");
-    let held = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = held.local_addr().unwrap().port().to_string();
-    let (_, said) = doctor(&["--http", "127.0.0.1:0", "--shards", "1", "--media-port", &port]);
-    assert!(said.contains(&format!("poor  media on 127.0.0.1:{port}: somebody has")), "{said}");
-    let (code, said) = doctor(&["--media-address", "192.0.2.1"]);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("BAD   media on 192.0.2.1:40000"), "{said}");
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use common::files::Folder;
 use common::program::{Serving, corinth, run};
-use common::{Client, server, status, tcp};
+use common::{Client, refusals, server, status, upgrade};
 use serde_json::json;
 
 /// 32 bytes.
@@ -22,16 +22,7 @@ fn token(arguments: &[&str]) -> String {
 
 /// The status of an upgrade, and 101 where it is one.
 fn enter(http: std::net::SocketAddr, room: &str, peer: &str, token: &str) -> u16 {
-    let query = format!("roomId={room}&peerName={peer}&token={token}");
-    let request = format!(
-        "GET /ws?{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    let mut stream = tcp(http);
-    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-    let mut answer = [0; 64];
-    let len = std::io::Read::read(&mut stream, &mut answer).unwrap();
-    status(std::str::from_utf8(&answer[..len]).unwrap())
+    upgrade(http, &format!("roomId={room}&peerName={peer}&token={token}"), "")
 }
 
 #[test]
@@ -58,11 +49,7 @@ fn only_a_good_token_for_the_room_and_the_name_lets_in() {
     ] {
         assert_eq!(enter(http, room, peer, token), expected, "{room} {peer} {token}");
     }
-    let refusals = |label: &str| -> u64 {
-        let shards = common::stats(http);
-        shards.iter().filter_map(|shard| shard["refusals"][label].as_u64()).sum()
-    };
-    assert_eq!((refusals("token"), refusals("rights")), (3, 2));
+    assert_eq!((refusals(http, "token"), refusals(http, "rights")), (3, 2));
     assert_eq!(status(&common::get(http, "/")), 200, "the page is for everybody");
     server.stop().unwrap();
 }
@@ -88,9 +75,7 @@ fn rights_are_carried_to_the_room() {
         let answer = client.message();
         assert_eq!((&answer["id"], &answer["errorCode"]), (&json!(id), &json!(403)), "{answer}");
     }
-    let refused = common::stats(http);
-    let refused = refused.iter().filter_map(|shard| shard["refusals"]["rights"].as_u64());
-    assert_eq!(refused.sum::<u64>(), 4);
+    assert_eq!(refusals(http, "rights"), 4);
     server.stop().unwrap();
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::sys::ifaddrs::{InterfaceAddress, interface_addresses};
+pub use super::sys::ifaddrs::{InterfaceAddress, interface_addresses};
 
 /// The host's addresses to serve on when nobody says which: the first IPv4 and the first IPv6
 /// address of its running interfaces, so none, one or two. Loopback and link-local addresses do
@@ -32,6 +32,8 @@ fn choose(addresses: &[InterfaceAddress]) -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     /// `!` marks an interface that is down.
@@ -39,7 +41,10 @@ mod tests {
         let addresses: Vec<_> = addresses
             .iter()
             .map(|text| InterfaceAddress {
+                interface: "eth0".to_owned(),
                 ip: text.trim_start_matches('!').parse().unwrap(),
+                prefix: 0,
+                up: true,
                 running: !text.starts_with('!'),
             })
             .collect();
@@ -78,7 +83,14 @@ mod tests {
     #[test]
     fn this_hosts_loopback_is_listed_and_not_chosen() {
         let all = interface_addresses().unwrap();
-        assert!(all.iter().any(|address| address.running && address.ip.is_loopback()), "{all:?}");
+        let loopback = InterfaceAddress {
+            interface: "lo".to_owned(),
+            ip: Ipv4Addr::LOCALHOST.into(),
+            prefix: 8,
+            up: true,
+            running: true,
+        };
+        assert!(all.contains(&loopback), "{all:?}");
         assert!(host_addresses().unwrap().iter().all(|ip| !ip.is_loopback()));
     }
 }

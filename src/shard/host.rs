@@ -38,6 +38,13 @@ pub(super) const RING_DEPTH: usize = 256;
 
 /// Fails, with what to do about it, if the server cannot run on this host.
 pub(super) fn check() -> io::Result<()> {
+    check_kernel()?;
+    check_memlock(memlock().unwrap_or(u64::MAX), 1)?;
+    check_io_uring()
+}
+
+/// Fails if the kernel is too old.
+pub(super) fn check_kernel() -> io::Result<()> {
     let release = read("/proc/sys/kernel/osrelease");
     if kernel(&release).is_some_and(|version| version < KERNEL_MIN) {
         let (major, minor) = KERNEL_MIN;
@@ -46,13 +53,32 @@ pub(super) fn check() -> io::Result<()> {
             release.trim()
         )));
     }
-    let locked = soft_limit(&read("/proc/self/limits"), "Max locked memory");
-    if let Some(limit) = locked.filter(|&limit| limit < MEMLOCK_MIN) {
-        return Err(unsupported(format!(
-            "only {limit} bytes of memory may be locked and {MEMLOCK_MIN} are needed: \
+    Ok(())
+}
+
+/// How many bytes of memory this process may lock; `None` if as many as it likes.
+pub(super) fn memlock() -> Option<u64> {
+    soft_limit(&read("/proc/self/limits"), "Max locked memory")
+}
+
+/// How many bytes so many shards lock: the kernel keeps them in memory for their rings.
+pub(super) fn memlock_needed(shards: usize) -> u64 {
+    MEMLOCK_MIN.max((shards * IO_MEMORY) as u64)
+}
+
+/// Fails if `limit` bytes of locked memory are too few for `shards` shards.
+pub(super) fn check_memlock(limit: u64, shards: usize) -> io::Result<()> {
+    match memlock_needed(shards) {
+        needed if needed <= limit => Ok(()),
+        needed => Err(unsupported(format!(
+            "only {limit} bytes of memory may be locked and {needed} are needed: \
              run `ulimit -l 8192` first, or set LimitMEMLOCK=infinity in its systemd unit"
-        )));
+        ))),
     }
+}
+
+/// Fails if there can be no rings at all.
+pub(super) fn check_io_uring() -> io::Result<()> {
     // On a thread of its own: as a ring is taken down, the kernel interrupts what its thread waits
     // for, and that should be nothing of the caller's.
     let probe = thread::Builder::new().spawn(probe_io_uring)?;
@@ -255,6 +281,13 @@ mod tests {
         assert!(text.contains("sysctl net.core.rmem_max=4096"), "{text}");
         assert!(shortcomings(1024, 1024, 1 << 20).is_empty());
         assert!(shortcomings(1024, 1024, 64)[0].contains("only 64 files"));
+    }
+
+    #[test]
+    fn locked_memory_is_reckoned_by_shard() {
+        assert!(check_memlock(MEMLOCK_MIN, 8).is_ok());
+        let few = check_memlock(MEMLOCK_MIN, 9).unwrap_err().to_string();
+        assert!(few.contains("589824 are needed") && few.contains("ulimit -l"), "{few}");
     }
 
     #[test]

@@ -169,4 +169,23 @@ mod tests {
         out.settle(&mut stats);
         assert_eq!(stats.tx_datagrams + blocked, count, "counted once");
     }
+
+    #[test]
+    fn a_datagram_that_the_kernel_refuses_is_counted_and_takes_no_other_with_it() {
+        let options = SocketOptions { receive_buffer: 1 << 20, send_buffer: 1 << 20 };
+        let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let alive = socket.local_addr();
+        // Nobody can be sent to at port 0.
+        let nowhere = "127.0.0.1:0".parse().unwrap();
+        let (_, tx) = net::open(IoKind::Mmsg, vec![socket]).unwrap();
+        let mut out = ShardOutbox::new(tx, Journal::new(ShardId(0)));
+        let mut stats = ShardStats::default();
+        for remote in [alive, nowhere, alive] {
+            out.slot().expect("there is room")[0] = 0;
+            out.commit(Path::Udp { socket: SocketId(0), remote }, 1);
+        }
+        out.settle(&mut stats);
+        assert_eq!((stats.tx_datagrams, stats.drops(DropReason::SendRefused)), (2, 1));
+        assert_eq!(stats.drops_total(), 1);
+    }
 }

@@ -2,8 +2,10 @@
 //! which the server does not sign with.
 
 use std::collections::HashMap;
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 
@@ -66,6 +68,7 @@ impl Hook {
     /// The options that tell a server of it; the secret's file is in this folder.
     pub(crate) fn options(&self, folder: &Folder) -> [String; 4] {
         let secret = folder.write("webhook.secret", &format!("{SECRET}\n"));
+        std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
         ["--webhook".into(), self.url.clone(), "--webhook-secret".into(), secret]
     }
 

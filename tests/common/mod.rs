@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub(crate) mod files;
+pub(crate) mod flood;
 pub(crate) mod hook;
 pub(crate) mod program;
 
@@ -62,6 +63,24 @@ pub(crate) fn get(server: SocketAddr, path: &str) -> String {
     exchange(server, &format!("GET {path} HTTP/1.1\r\nHost: corinth\r\n\r\n"))
 }
 
+/// The status of an upgrade with this query, and with further headers (lines with their ends).
+pub(crate) fn upgrade(server: SocketAddr, query: &str, headers: &str) -> u16 {
+    let mut stream = tcp(server);
+    stream.write_all(upgrade_request(server, query, headers).as_bytes()).unwrap();
+    let mut answer = [0; 64];
+    let len = stream.read(&mut answer).unwrap();
+    status(std::str::from_utf8(&answer[..len]).unwrap())
+}
+
+/// The head of its request.
+pub(crate) fn upgrade_request(server: SocketAddr, query: &str, headers: &str) -> String {
+    format!(
+        "GET /ws?{query} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    )
+}
+
 /// `/stats`, one entry a shard.
 pub(crate) fn stats(server: SocketAddr) -> Vec<Value> {
     let answer = get(server, "/stats");
@@ -73,6 +92,16 @@ pub(crate) fn stats(server: SocketAddr) -> Vec<Value> {
 /// The sum of a counter over all shards.
 pub(crate) fn total(server: SocketAddr, counter: &str) -> u64 {
     stats(server).iter().map(|shard| shard[counter].as_u64().unwrap()).sum()
+}
+
+/// How often somebody was refused for this, on all shards together.
+pub(crate) fn refusals(server: SocketAddr, label: &str) -> u64 {
+    stats(server).iter().filter_map(|shard| shard["refusals"][label].as_u64()).sum()
+}
+
+/// How often something was dropped for this, on all shards together.
+pub(crate) fn drops(server: SocketAddr, label: &str) -> u64 {
+    stats(server).iter().filter_map(|shard| shard["drops"][label].as_u64()).sum()
 }
 
 /// Waits until nothing is left of any room.

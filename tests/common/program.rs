@@ -15,9 +15,12 @@ pub(crate) fn corinth(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end: exit code and standard error.
+/// Runs it to its end, which must not be far: exit code and standard error.
 pub(crate) fn run(arguments: &[&str]) -> (i32, String) {
-    let Output { status, stderr, .. } = corinth(arguments).output().unwrap();
+    let program = corinth(arguments);
+    let mut timed = Command::new("timeout");
+    timed.arg(PATIENCE.as_secs().to_string()).arg(program.get_program()).args(program.get_args());
+    let Output { status, stderr, .. } = timed.output().unwrap();
     (status.code().expect("it ended by itself"), String::from_utf8(stderr).unwrap())
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -17,7 +17,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Server {
     /// `http://IP:PORT`.
     pub(crate) url: String,
-    _child: Child,
+    child: Child,
 }
 
 impl Server {
@@ -26,14 +26,12 @@ impl Server {
         Self::start_on(Ipv4Addr::LOCALHOST.into(), &[]).await
     }
 
-    /// The same with everything on `ip`, and with further arguments. The environment variable
-    /// CORINTH_IO may say which way media takes (`--io`).
+    /// The same with everything on `ip`, and with further arguments.
     pub(crate) async fn start_on(ip: IpAddr, more: &[&str]) -> anyhow::Result<Self> {
         let http = SocketAddr::new(ip, 0).to_string();
         let mut child = Command::new(env!("CARGO_BIN_EXE_corinth"))
             .args(["--http", &http, "--media-port", "0", "--shards", "2"])
             .args(["--media-address", &ip.to_string(), "--log", "warn"])
-            .args(["--io", &std::env::var("CORINTH_IO").unwrap_or_else(|_| "auto".to_owned())])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -51,7 +49,7 @@ impl Server {
         let url = timeout(START_TIMEOUT, url).await.context("it does not start")??;
         // Nobody reads on, and a full pipe must not stop it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { url, _child: child })
+        Ok(Self { url, child })
     }
 
     /// What all shards together have counted as `name` (`GET /stats`).
@@ -68,7 +66,7 @@ impl Server {
 
     /// All that each shard has counted.
     pub(crate) async fn shards(&self) -> anyhow::Result<Vec<Value>> {
-        let stats = self.get("/stats").await?;
+        let stats: Value = serde_json::from_str(&self.text("/stats").await?)?;
         stats["shards"].as_array().cloned().context("no shards")
     }
 
@@ -89,10 +87,19 @@ impl Server {
         Ok(status.parse()?)
     }
 
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    /// What is served there.
+    pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
         let response = self.ask("GET", path).await?;
         let (_, body) = response.split_once("\r\n\r\n").context("no body")?;
-        Ok(serde_json::from_str(body)?)
+        Ok(body.to_owned())
+    }
+
+    /// Sends the process a signal, by its name without SIG.
+    pub(crate) async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let pid = self.child.id().context("it has ended")?.to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().await?;
+        ensure!(status.success(), "kill -s {name} {pid}: {status}");
+        Ok(())
     }
 
     async fn ask(&self, method: &str, path: &str) -> anyhow::Result<String> {

@@ -1,20 +1,28 @@
 //! `getifaddrs`: the addresses of this host's interfaces.
 #![expect(unsafe_code, reason = "std does not list interfaces; getifaddrs hands out pointers")]
 
+use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr::NonNull;
 
 /// An address of an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::net) struct InterfaceAddress {
-    pub(in crate::net) ip: IpAddr,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// The interface, like `eth0`.
+    pub interface: String,
+    /// Its address.
+    pub ip: IpAddr,
+    /// How many leading bits of it are the network's.
+    pub prefix: u32,
+    /// Switched on.
+    pub up: bool,
     /// Switched on and with a carrier.
-    pub(in crate::net) running: bool,
+    pub running: bool,
 }
 
 /// All IP addresses of all interfaces, in the kernel's order.
-pub(in crate::net) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
+pub fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
     let list = List::new()?;
     let mut addresses = Vec::new();
     let mut next = NonNull::new(list.0);
@@ -22,8 +30,16 @@ pub(in crate::net) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>>
         // SAFETY: entries are valid and unchanged until `list` is dropped.
         let entry = unsafe { entry.as_ref() };
         if let Some(ip) = NonNull::new(entry.ifa_addr).and_then(ip) {
-            let up = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_uint;
-            addresses.push(InterfaceAddress { ip, running: entry.ifa_flags & up == up });
+            let has = |flag: libc::c_int| entry.ifa_flags & flag as libc::c_uint != 0;
+            // SAFETY: an entry's name is a string of libc's that lives as long as the entry.
+            let interface = unsafe { CStr::from_ptr(entry.ifa_name) };
+            addresses.push(InterfaceAddress {
+                interface: interface.to_string_lossy().into_owned(),
+                ip,
+                prefix: NonNull::new(entry.ifa_netmask).and_then(self::ip).map_or(0, ones),
+                up: has(libc::IFF_UP),
+                running: has(libc::IFF_UP) && has(libc::IFF_RUNNING),
+            });
         }
         next = NonNull::new(entry.ifa_next);
     }
@@ -46,6 +62,13 @@ impl Drop for List {
     fn drop(&mut self) {
         // SAFETY: it came from getifaddrs and is freed once; no entry outlives the list.
         unsafe { libc::freeifaddrs(self.0) }
+    }
+}
+
+fn ones(mask: IpAddr) -> u32 {
+    match mask {
+        IpAddr::V4(mask) => mask.to_bits().count_ones(),
+        IpAddr::V6(mask) => mask.to_bits().count_ones(),
     }
 }
 

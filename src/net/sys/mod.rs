@@ -2,9 +2,11 @@
 //! `unsafe` says so at its top; every block does one thing and proves it.
 
 pub(super) mod cmsg;
+pub(super) mod ethtool;
 pub(super) mod ifaddrs;
 pub(super) mod mmsg;
 pub(super) mod pool;
 pub(super) mod ring;
 pub(super) mod sockaddr;
 pub(super) mod sockopt;
+pub(super) mod timex;

@@ -22,6 +22,12 @@ pub(in crate::net) fn count_queue_overflow(socket: BorrowedFd<'_>) -> io::Result
     set_int(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
+/// Has the kernel hand over datagrams of one length from one sender in one piece (`UDP_GRO`,
+/// Linux 5.0, udp(7)).
+pub(in crate::net) fn join_datagrams(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_int(socket, libc::SOL_UDP, libc::UDP_GRO, 1)
+}
+
 fn set_int(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
