@@ -135,8 +135,7 @@ impl Scene {
                 let answered = |visitor: &TcpStream| visitor.peek(&mut [0]).is_ok_and(|it| it > 0);
                 assert!(patiently(|| visitors.iter().any(answered)));
                 drop(visitors);
-                // On whichever shard, for the next who asks.
-                assert!(patiently(|| (0..10).all(|_| self.takes_visitors())));
+                self.wait_for_visitors_to_be_taken();
             }
             Refusal::Transports => {
                 let transport = |id: u32| json!({ "id": id, "options": {} });
@@ -165,8 +164,15 @@ impl Scene {
                 (0..24).for_each(|i| self.ask(&format!("unknown{i}"), &good, ""));
                 std::thread::sleep(Duration::from_secs(3));
                 drop(frozen);
+                // More have come to it meanwhile than it takes.
+                self.wait_for_visitors_to_be_taken();
             }
         }
+    }
+
+    /// On whichever shard, for the next who asks.
+    fn wait_for_visitors_to_be_taken(&self) {
+        assert!(patiently(|| (0..10).all(|_| self.takes_visitors())));
     }
 
     fn takes_visitors(&self) -> bool {

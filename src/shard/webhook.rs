@@ -172,7 +172,7 @@ impl Teller {
         }
     }
 
-    /// An order, if there is one before the parcel is due. Whoever gives none any more wants an end.
+    /// An order, if there is one before the parcel is due. With nobody left to give one, it ends.
     fn next_order(&self) -> Option<Order> {
         let wait = match self.queue.parcel() {
             Some(_) => self.queue.due(self.clock.now()),

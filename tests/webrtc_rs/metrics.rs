@@ -117,8 +117,8 @@ async fn a_viewer_waits_for_a_key_frame(
     Ok(())
 }
 
-/// Meanwhile comes a frame whose packets are nearly equally long, then more for the viewers than can
-/// be sent at once, then more than finds room.
+/// Meanwhile comes a frame whose packets are nearly equally long, then more for the viewers than
+/// can be sent at once, then more than finds room.
 async fn the_server_stands_still(
     watched: &mut Watched,
     call: &mut Call,
