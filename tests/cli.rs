@@ -32,7 +32,7 @@ fn bad_values_are_named() {
         (&["--media-address", "0.0.0.0"], "--media-address: 0.0.0.0"),
         (&["--log", "corinth=loud"], "--log"),
         (&["--http", "192.0.2.1:0"], "192.0.2.1"),
-        (&["--media-address", "198.51.100.1"], "198.51.100.1"),
+        (&["--http", "127.0.0.1:0", "--media-address", "198.51.100.1"], "198.51.100.1"),
     ] {
         let (code, said) = run(arguments);
         assert!(code == 1 || code == 2, "{arguments:?}: {code}");

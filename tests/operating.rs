@@ -289,7 +289,7 @@ fn the_dashboard_can_be_imported_and_asks_for_what_there_is() {
     assert_eq!(ids.len(), panels.len(), "each panel has an id of its own");
     let rows = panels.iter().filter(|panel| panel["type"] == "row");
     let rows: Vec<_> = rows.map(|row| row["title"].as_str().unwrap()).collect();
-    assert_eq!(rows, ["Now", "Load", "Media", "Drops", "Refusals and joins"]);
+    assert_eq!(rows, ["Now", "Load", "Media", "Drops", "Refusals and joins", "Webhook"]);
     let variables = dashboard["templating"]["list"].as_array().unwrap();
     assert!(variables.iter().any(|of| of["type"] == "datasource" && of["name"] == "source"));
 

@@ -155,6 +155,8 @@ function closed({ code, reason }) {
   const words = {
     left: '',
     replaced: 'Someone joined this room under your name, perhaps you in another window.',
+    kicked: 'Someone who looks after this room has put you out.',
+    'room closed': 'Someone who looks after this room has ended it.',
   };
   complain(words[reason] ?? `The call has ended: ${reason || 'the server closed it'}.`);
 }
