@@ -59,10 +59,12 @@ test('the admin page shows a call as it goes on', async () => {
     .filter((table) => table.scrollWidth > table.clientWidth).length);
   assert.equal(cut, 0, 'every number is seen on a desk, however long a name');
   await mkdir(OUT, { recursive: true });
+  await page.evaluate(() => scrollTo(0, 0));
   await page.screenshot({ path: `${OUT}admin-desk.png`, fullPage: true });
   await page.setViewportSize({ width: 390, height: 844 });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   assert.equal(wide, false, 'nothing of it is beside a phone');
+  await page.evaluate(() => scrollTo(0, 0));
   await page.screenshot({ path: `${OUT}admin-phone.png`, fullPage: true });
 
   await page.keyboard.press('Tab');
