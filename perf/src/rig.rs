@@ -52,11 +52,18 @@ impl Place {
     }
 }
 
+/// A server that was too busy turns newcomers away until it has been much less so for a while:
+/// corinth for 3 s, and it measures each second. A load is to be judged by itself, whatever came
+/// before it.
+const CALM_SECONDS: f64 = 5.0;
+
 /// A server under load.
 pub struct Rig {
     stage: Arc<Stage>,
     crowd: Crowd,
     scenario: Scenario,
+    /// The load of the step before, where that was more than the server could carry.
+    too_much: Option<f64>,
     server_cores: usize,
     meter: Option<Meter>,
     rss_empty: u64,
@@ -88,8 +95,16 @@ impl Rig {
         let stage = Arc::new(Stage::new(sfu, engine, connector, scenario.probe_share));
         let crowd = Crowd::new(Arc::clone(&stage), scenario)?;
         let server_cores = place.server_cores.len().max(1);
-        let scenario = scenario.clone();
-        Ok(Self { stage, crowd, scenario, server_cores, meter, rss_empty, progress })
+        Ok(Self {
+            stage,
+            crowd,
+            scenario: scenario.clone(),
+            too_much: None,
+            server_cores,
+            meter,
+            rss_empty,
+            progress,
+        })
     }
 
     /// The server.
@@ -123,6 +138,11 @@ impl Rig {
     /// # Errors
     /// As there.
     pub async fn step_of(&mut self, load: f64, seconds: f64) -> anyhow::Result<Step> {
+        if self.too_much.take().is_some_and(|before| load < before) {
+            self.crowd.clear().await;
+            self.progress.wait("letting the server calm down", CALM_SECONDS).await;
+        }
+        self.too_much = Some(load);
         self.crowd.resize(load, &self.progress).await?;
         let rooms = self.crowd.rooms();
         let hostile = self.scenario.hostile;
@@ -138,7 +158,11 @@ impl Rig {
         let window = self.measure(load, seconds).await?;
         visits.end().await;
         rudeness.end(&rooms).await;
-        Ok(window.step(&self.scenario))
+        let step = window.step(&self.scenario);
+        if step.passes() {
+            self.too_much = None;
+        }
+        Ok(step)
     }
 
     /// Peers that are in rooms now.
@@ -190,7 +214,7 @@ impl Rig {
     }
 
     /// Everybody leaves. The server goes with the last owner of it.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
         self.progress.says("leaving");
         self.crowd.clear().await;
     }

@@ -141,8 +141,8 @@ impl Crowd {
     }
 
     /// Everybody leaves.
-    pub async fn clear(mut self) {
-        let rooms = self.groups.drain(..).flatten();
+    pub async fn clear(&mut self) {
+        let rooms = self.groups.iter_mut().flat_map(std::mem::take);
         let stage = &self.stage;
         let leaving = rooms.map(|occupied| async move { occupied.clear(stage).await });
         stream::iter(leaving).buffer_unordered(16).collect::<Vec<()>>().await;
