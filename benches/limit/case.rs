@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use corinth_perf::trace::{Capture, Trace};
+use corinth_perf::scenario::VideoCodec;
+use corinth_perf::trace::Trace;
 
 use crate::bare::{Bare, Task, Train};
 use crate::host::Cores;
@@ -73,7 +74,7 @@ impl Pattern {
 
     /// What `sources` sources send in `length`, evenly out of step.
     pub(crate) fn schedule(self, sources: usize, length: Duration) -> anyhow::Result<Vec<Due>> {
-        let trace = Trace::load(Capture::Vp8)?;
+        let trace = Trace::load(VideoCodec::Vp8)?;
         let (trace, period) = match self {
             Pattern::Burst => (trace.video(), Duration::from_micros(33_333)),
             Pattern::Spaced => {

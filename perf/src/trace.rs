@@ -8,22 +8,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use flate2::read::GzDecoder;
 
+use crate::scenario::VideoCodec;
+
 /// Bytes on the wire beside a datagram's payload: Ethernet with preamble and gap 38, IPv4 20, UDP
 /// 8.
 const WIRE_OVERHEAD: usize = 66;
-
-/// Which capture: 1280x720 at 30 frames a second, 2 Mbit/s, and opus beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Capture {
-    /// VP8.
-    Vp8,
-    /// VP9.
-    Vp9,
-    /// H.264.
-    H264,
-    /// AV1.
-    Av1,
-}
 
 /// A packet as it left the browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,25 +41,24 @@ pub struct Trace {
 /// The payload type that Chromium gives opus in all captures; all others are video's.
 const OPUS: u8 = 111;
 
-impl Capture {
-    fn compressed(self) -> &'static [u8] {
-        match self {
-            Capture::Vp8 => include_bytes!("../traces/vp8.csv.gz"),
-            Capture::Vp9 => include_bytes!("../traces/vp9.csv.gz"),
-            Capture::H264 => include_bytes!("../traces/h264.csv.gz"),
-            Capture::Av1 => include_bytes!("../traces/av1.csv.gz"),
-        }
+/// Chromium's, 1280x720 at 30 frames a second, 2 Mbit/s, and opus beside it.
+fn captured(codec: VideoCodec) -> &'static [u8] {
+    match codec {
+        VideoCodec::Vp8 => include_bytes!("../traces/vp8.csv.gz"),
+        VideoCodec::Vp9 => include_bytes!("../traces/vp9.csv.gz"),
+        VideoCodec::H264 => include_bytes!("../traces/h264.csv.gz"),
+        VideoCodec::Av1 => include_bytes!("../traces/av1.csv.gz"),
     }
 }
 
 impl Trace {
-    /// A capture that comes with this crate, about 20 s.
+    /// A capture that comes with this crate, about 20 s of this codec and opus.
     ///
     /// # Errors
     /// None, unless the file in the source tree was damaged.
-    pub fn load(capture: Capture) -> anyhow::Result<Self> {
+    pub fn load(codec: VideoCodec) -> anyhow::Result<Self> {
         let mut text = String::new();
-        GzDecoder::new(capture.compressed()).read_to_string(&mut text)?;
+        GzDecoder::new(captured(codec)).read_to_string(&mut text)?;
         Self::parse(&text)
     }
 
@@ -139,13 +127,13 @@ mod tests {
 
     #[test]
     fn every_capture_is_twenty_seconds_of_thirty_frames() {
-        for capture in [Capture::Vp8, Capture::Vp9, Capture::H264, Capture::Av1] {
-            let trace = Trace::load(capture).unwrap();
-            assert!((19.0..21.0).contains(&trace.duration().as_secs_f64()), "{capture:?}");
+        for codec in [VideoCodec::Vp8, VideoCodec::Vp9, VideoCodec::H264, VideoCodec::Av1] {
+            let trace = Trace::load(codec).unwrap();
+            assert!((19.0..21.0).contains(&trace.duration().as_secs_f64()), "{codec:?}");
             let frames = trace.video().packets.iter().filter(|packet| packet.marker).count();
-            assert!((550..=610).contains(&frames), "{capture:?}: {frames}");
+            assert!((550..=610).contains(&frames), "{codec:?}: {frames}");
             let audio = trace.audio().packets.len();
-            assert!((950..=1050).contains(&audio), "{capture:?}: {audio}");
+            assert!((950..=1050).contains(&audio), "{codec:?}: {audio}");
             assert_eq!(trace.video().packets.len() + audio, trace.packets.len());
             assert!(trace.packets.is_sorted_by_key(|packet| packet.at));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use crate::scenario::{Audio, Synthetic, Video, VideoCodec};
-use crate::trace::{Capture, Trace};
+use crate::trace::Trace;
 
 /// One packet of the pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Pattern {
                     .with_context(|| format!("cannot read the trace {path}"))?;
                 Trace::parse(&text).with_context(|| path.clone())?
             }
-            (None, None) => Trace::load(capture(video.codec))?.video(),
+            (None, None) => Trace::load(video.codec)?.video(),
         };
         ensure!(!pieces.packets.is_empty(), "a trace without video");
         if video.uplink_mbit > 0.0 {
@@ -97,7 +97,7 @@ impl Pattern {
     /// None, unless the trace in the source tree was damaged.
     pub fn audio(audio: &Audio) -> anyhow::Result<Self> {
         if audio.packet_ms == 0.0 {
-            let mut trace = Trace::load(Capture::Vp8)?.audio();
+            let mut trace = Trace::load(VideoCodec::Vp8)?.audio();
             // Each packet is a frame, though audio's marker says something else.
             trace.packets.iter_mut().for_each(|packet| packet.marker = true);
             return Ok(Self::of(&trace, AUDIO_CLOCK));
@@ -144,15 +144,6 @@ impl Pattern {
         let rtp_period = end.rtp_time + rtp_gap.max(1) as u32;
         let period = u64::from(rtp_period) * 1_000_000_000 / u64::from(clock_rate);
         Self { period: period.max(end.at + 1), pieces, rtp_period, clock_rate, video: None }
-    }
-}
-
-fn capture(codec: VideoCodec) -> Capture {
-    match codec {
-        VideoCodec::Vp8 => Capture::Vp8,
-        VideoCodec::Vp9 => Capture::Vp9,
-        VideoCodec::H264 => Capture::H264,
-        VideoCodec::Av1 => Capture::Av1,
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::scenario::{Audio, Group, Synthetic, Video, VideoCodec};
-use crate::trace::{Capture, Trace, TracePacket};
+use crate::trace::{Trace, TracePacket};
 
 /// A waking shard takes what comes until it looks, µs. With the next three: what a turn takes on
 /// the machine of docs/internals/limit.md. They only decide which packets meet in a turn (and give
@@ -149,7 +149,7 @@ impl Played {
                     std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
                 Self::whole(Trace::parse(&text).with_context(|| file.clone())?.video())
             }
-            (None, None) => Self::whole(Trace::load(capture(video.codec))?.video()),
+            (None, None) => Self::whole(Trace::load(video.codec)?.video()),
         };
         ensure!(!played.trace.packets.is_empty(), "the trace has no video");
         if video.uplink_mbit > 0.0 {
@@ -160,7 +160,7 @@ impl Played {
 
     pub(super) fn audio(audio: &Audio) -> anyhow::Result<Self> {
         if audio.packet_ms == 0.0 {
-            return Ok(Self::whole(Trace::load(Capture::Vp8)?.audio()));
+            return Ok(Self::whole(Trace::load(VideoCodec::Vp8)?.audio()));
         }
         let period = audio.packet_ms / 1e3;
         Ok(Self { trace: frames(&[audio.packet_bytes], 1, period), period })
@@ -229,15 +229,6 @@ pub(super) fn trains_of(sizes: impl Iterator<Item = usize>) -> usize {
         }
     }
     trains
-}
-
-fn capture(codec: VideoCodec) -> Capture {
-    match codec {
-        VideoCodec::Vp8 => Capture::Vp8,
-        VideoCodec::Vp9 => Capture::Vp9,
-        VideoCodec::H264 => Capture::H264,
-        VideoCodec::Av1 => Capture::Av1,
-    }
 }
 
 /// So many frames of packets of these sizes, `interval` seconds apart.
