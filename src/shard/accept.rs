@@ -1,7 +1,6 @@
 //! The tasks that serve TCP connections: HTTP on whichever shard accepted them, WebSockets on the
 //! shard that owns the room.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -307,7 +306,7 @@ struct Session {
     shard: Rc<Shard>,
     peer: PeerKey,
     /// Why it ends.
-    reason: Cell<&'static str>,
+    reason: &'static str,
     /// Dropped after `drop` has run.
     _lease: Lease,
 }
@@ -324,13 +323,12 @@ impl Session {
             out.connect(peer, Rc::clone(outgoing));
             Ok(peer)
         })?;
-        let reason = Cell::new(DISCONNECTED);
-        Ok(Self { shard: Rc::clone(shard), peer, reason, _lease: lease })
+        Ok(Self { shard: Rc::clone(shard), peer, reason: DISCONNECTED, _lease: lease })
     }
 
-    fn end(self, end: End) {
+    fn end(mut self, end: End) {
         if let End::Ours(close) = end {
-            self.reason.set(close.reason);
+            self.reason = close.reason;
         }
     }
 
@@ -343,7 +341,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.shard.with(|router, _, out| {
             out.disconnect(self.peer);
-            router.handle_closed(self.peer, self.reason.get(), out);
+            router.handle_closed(self.peer, self.reason, out);
         });
     }
 }
