@@ -30,30 +30,11 @@ fn body(answer: &str) -> &str {
 }
 
 #[test]
-fn prometheus_reads_the_metrics() {
-    let server = server(2, &[]);
-    let mut client = Client::connect(server.http_addr(), "room", "a");
-    client.join();
-    let answer = get(server.http_addr(), "/metrics");
-    assert!(status(&answer) == 200 && answer.contains("text/plain; version=0.0.4"), "{answer}");
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool, of Debian's package prometheus");
-    promtool.stdin.take().unwrap().write_all(body(&answer).as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success() && said.is_empty(), "{said}\n{answer}");
-    server.stop().unwrap();
-}
-
-#[test]
 fn every_metric_is_documented_and_every_documented_one_is_there() {
     let server = server(2, &[]);
     let page = get(server.http_addr(), "/metrics");
+    // That Prometheus reads it, tests/webrtc_rs/metrics.rs shows, of a busy one.
+    assert!(status(&page) == 200 && page.contains("text/plain; version=0.0.4"), "{page}");
     let docs = include_str!("../docs/operating/metrics.md");
     // | `name` | type | unit | what |
     let rows = docs.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
