@@ -114,17 +114,7 @@ fn a_ninth_path_takes_the_place_of_the_oldest_but_not_of_the_one_in_use() {
 fn media_goes_where_the_latest_nomination_came_from() {
     let mut world = World::new(5);
     let [a, b] = world.call("room", ["a", "b"]);
-    let audio = world.sender_of(b, (a, AUDIO));
-    let home = world.link(b, RECEIVE).address;
-    let elsewhere = world.new_address();
-    world.own_address(elsewhere, b, RECEIVE);
-    for (nominates, goes_to) in [(false, home), (true, elsewhere)] {
-        world.link(b, RECEIVE).check(elsewhere, nominates, false);
-        world.flush();
-        world.packet(a, AUDIO, Picture::Key);
-        world.settle();
-        assert_eq!(world.received(b, audio).last().map(|packet| packet.to), Some(goes_to));
-    }
+    world.assert_moves_with_a_nomination(a, b);
 }
 
 #[test]

@@ -132,19 +132,9 @@ fn only_a_valid_check_uses_the_new_credentials() {
 fn a_restart_moves_media_only_with_a_nomination() {
     let mut world = World::new(4);
     let [a, b] = world.call("room", ["a", "b"]);
-    let audio = world.sender_of(b, (a, AUDIO));
-    let home = world.link(b, RECEIVE).address;
-    let elsewhere = world.new_address();
-    world.own_address(elsewhere, b, RECEIVE);
     world.restart(b, RECEIVE).expect("a restart");
     world.link(b, RECEIVE).uses = 1;
-    for (nominates, goes_to) in [(false, home), (true, elsewhere)] {
-        world.link(b, RECEIVE).check(elsewhere, nominates, false);
-        world.flush();
-        world.packet(a, AUDIO, Picture::Key);
-        world.settle();
-        assert_eq!(world.received(b, audio).last().map(|packet| packet.to), Some(goes_to));
-    }
+    world.assert_moves_with_a_nomination(a, b);
 }
 
 #[test]

@@ -130,6 +130,23 @@ impl World {
         })
     }
 
+    /// What `viewer` of a call gets from `source` goes on to where it was when a check from another
+    /// address comes, and goes there when that one nominates.
+    pub(crate) fn assert_moves_with_a_nomination(&mut self, source: Who, viewer: Who) {
+        let audio = self.sender_of(viewer, (source, AUDIO));
+        let home = self.link(viewer, RECEIVE).address;
+        let elsewhere = self.new_address();
+        self.own_address(elsewhere, viewer, RECEIVE);
+        for (nominates, goes_to) in [(false, home), (true, elsewhere)] {
+            self.link(viewer, RECEIVE).check(elsewhere, nominates, false);
+            self.flush();
+            self.packet(source, AUDIO, Picture::Key);
+            self.settle();
+            let last = self.received(viewer, audio).last().map(|packet| packet.to);
+            assert_eq!(last, Some(goes_to));
+        }
+    }
+
     /// Forgets what has arrived so far.
     pub(crate) fn forget_packets(&mut self) {
         for client in &mut self.clients {
