@@ -11,6 +11,7 @@
 mod sim {
     pub(crate) mod client;
     pub(crate) mod knowledge;
+    pub(crate) mod ledger;
     pub(crate) mod link;
     pub(crate) mod netem;
     pub(crate) mod observer;
@@ -25,7 +26,7 @@ use std::cell::RefCell;
 use std::hint::black_box;
 
 use corinth::sfu::{CloseReason, Outbox};
-use corinth::transport::srtp::{SrtpProfile, SrtpTx};
+use corinth::transport::srtp::{PacketIndex, SrtpProfile, SrtpTx};
 use corinth::types::limit::DATAGRAM_MAX;
 use corinth::types::{Kind, Path, PeerKey, SeqNo, Ssrc};
 use criterion::measurement::WallTime;
@@ -43,7 +44,7 @@ use crate::source::Picture;
 use crate::world::media::{RECEIVE, SEND, VIDEO};
 use crate::world::{Who, World, path_from};
 // The simulator's modules name each other from the root.
-use sim::{client, knowledge, link, netem, observer, record, rtcp, source, stun, world};
+use sim::{client, knowledge, ledger, link, netem, observer, record, rtcp, source, stun, world};
 
 /// A whole packet of a source, as browsers make them.
 const PACKET: usize = 1200;
@@ -135,7 +136,7 @@ fn fan_out(c: &mut Criterion) {
         b.iter(|| {
             slot[..PACKET].copy_from_slice(black_box(&plain));
             seq += 1;
-            tx.seal_rtp(&mut slot, 24, PACKET, Ssrc(1), SeqNo(seq))
+            tx.seal_rtp(&mut slot, 24, PACKET, PacketIndex::at_will(Ssrc(1), SeqNo(seq)))
         });
     });
     group.finish();

@@ -13,6 +13,7 @@
 mod sim {
     pub(crate) mod client;
     pub(crate) mod knowledge;
+    pub(crate) mod ledger;
     pub(crate) mod link;
     pub(crate) mod netem;
     pub(crate) mod observer;
@@ -34,7 +35,7 @@ use crate::source::Picture;
 use crate::world::media::{RECEIVE, SEND, VIDEO};
 use crate::world::{World, path_from};
 // The simulator's modules name each other from the root.
-use sim::{client, knowledge, link, netem, observer, record, rtcp, source, stun, world};
+use sim::{client, knowledge, ledger, link, netem, observer, record, rtcp, source, stun, world};
 
 /// Name, kind, viewers, packets in a turn, bytes of a packet.
 const CASES: [(&str, Kind, usize, usize, usize); 4] = [

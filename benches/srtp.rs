@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use corinth::transport::srtp::{SrtpProfile, SrtpRx, SrtpTx};
+use corinth::transport::srtp::{PacketIndex, SrtpProfile, SrtpRx, SrtpTx};
 use corinth::types::limit::SRTP_TRAILER_MAX;
 use corinth::types::{SeqNo, Ssrc};
 use criterion::measurement::WallTime;
@@ -34,13 +34,19 @@ fn ours(group: &mut BenchmarkGroup<'_, WallTime>, profile: SrtpProfile, key: &[u
     group.bench_function("seal/corinth", |bencher| {
         bencher.iter(|| {
             index += 1;
-            tx.seal_rtp(black_box(&mut buf), HEADER_LEN, LEN, SSRC, SeqNo(index))
+            tx.seal_rtp(
+                black_box(&mut buf),
+                HEADER_LEN,
+                LEN,
+                PacketIndex::at_will(SSRC, SeqNo(index)),
+            )
         });
     });
 
     let rx = SrtpRx::new(profile, key, salt);
     let mut sealed = packet();
-    let len = tx.seal_rtp(&mut sealed, HEADER_LEN, LEN, SSRC, SeqNo(u64::from(SEQ)));
+    let index = PacketIndex::at_will(SSRC, SeqNo(u64::from(SEQ)));
+    let len = tx.seal_rtp(&mut sealed, HEADER_LEN, LEN, index);
     group.bench_function("open/corinth", |bencher| {
         bencher.iter(|| {
             // Opening destroys what it opens, so every turn pays for a copy, too.

@@ -30,6 +30,9 @@ const ASYNC: &[&str] = &["net", "signal", "cluster", "http", "shard"];
 /// The one file of `src/` that reads the clock.
 const CLOCK: &str = "src/shard/clock.rs";
 
+/// The one file of `src/` that makes packet indices.
+const INDICES: &str = "src/transport/srtp/index.rs";
+
 const LINE_MAX: usize = 100;
 
 /// Marks of unfinished work. Written in halves, so that this file does not find itself.
@@ -69,6 +72,15 @@ fn only_the_clock_reads_the_clock() {
     check("src", &["rs"], |file| {
         let allowed = file.path == CLOCK || file.is_test();
         file.lines_with(&["Instant::now", "SystemTime::now"], allowed, "reads the clock")
+    });
+}
+
+/// What is sealed has an index that was handed out; tests and benches take any.
+#[test]
+fn the_server_seals_with_indices_that_were_handed_out() {
+    check("src", &["rs"], |file| {
+        let allowed = file.path == INDICES || file.is_test();
+        file.lines_with(&["at_will"], allowed, "an index that nobody has handed out")
     });
 }
 

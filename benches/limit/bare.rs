@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use corinth::net::{self, MediaSocket, SocketOptions, Tx, TxArena};
-use corinth::transport::srtp::{SrtpProfile, SrtpTx};
+use corinth::transport::srtp::{PacketIndex, SrtpProfile, SrtpTx};
 use corinth::types::limit::DATAGRAM_MAX;
 use corinth::types::{IoKind, Path, SeqNo, SocketId, Ssrc};
 use nix::sched::{CloneFlags, setns};
@@ -213,7 +213,8 @@ impl Worker {
             for key in &self.keys {
                 for size in &train.sizes {
                     self.index += 1;
-                    key.seal_rtp(&mut packet, 12, *size - 16, Ssrc(1), SeqNo(self.index));
+                    let index = PacketIndex::at_will(Ssrc(1), SeqNo(self.index));
+                    key.seal_rtp(&mut packet, 12, *size - 16, index);
                 }
             }
         }

@@ -231,8 +231,8 @@ fn place(reason: &str) -> Place {
         "late" | "too_long" | "egress_full" | "send_blocked" | "send_refused" => {
             Place::TowardsViewer
         }
-        "truncated" | "no_path" | "no_keys" | "rtp_malformed" | "srtp_bad_tag" | "ssrc_limit"
-        | "no_receiver" | "payload_type" | "other_encoding" => Place::FromSource,
+        "truncated" | "no_path" | "no_keys" | "rtp_malformed" | "srtp_bad_tag" | "no_receiver"
+        | "payload_type" | "other_encoding" => Place::FromSource,
         _ => Place::Elsewhere,
     }
 }

@@ -9,7 +9,7 @@ use super::allowance::Allowance;
 use super::timers::Armed;
 use crate::protocol::{Direction, Error, HeaderExtension, SourceParameters};
 use crate::transport::Transport;
-use crate::transport::srtp::{OpenError, RtpWindow};
+use crate::transport::srtp::{OpenError, Retired, RtpWindow};
 use crate::types::limit::SSRCS_MAX;
 use crate::types::{
     Deadline, DropReason, Mid, PeerKey, Pt, Reason, ReceiverKey, Rid, SenderKey, SeqNo, Ssrc,
@@ -28,9 +28,10 @@ pub(super) struct Target {
 /// An SSRC that the client sends under. It is followed without a target before and after its
 /// Receiver's life: what was received once under this transport's key stays received, and the count
 /// of roll-overs goes on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stream {
     window: RtpWindow,
+    heard_at: Timestamp,
     target: Option<Target>,
     /// The target said that this SSRC is its own, rather than being matched by what a packet says.
     declared: bool,
@@ -76,6 +77,8 @@ pub(super) struct Association {
     /// What is sent here, by SSRC.
     pub(super) senders: BTreeMap<Ssrc, (ReceiverKey, SenderKey)>,
     streams: HashMap<Ssrc, Stream, FixedState>,
+    /// What had come of SSRCs that are followed no more.
+    retired: Retired,
     declared: Vec<Declared>,
     ids: RoutingIds,
 }
@@ -107,6 +110,7 @@ impl Association {
             handshakes_waiting: 0,
             senders: BTreeMap::new(),
             streams: HashMap::with_hasher(hasher),
+            retired: Retired::default(),
             declared: Vec::new(),
             ids: RoutingIds::default(),
         }
@@ -123,33 +127,56 @@ impl Association {
         let known = self.streams.get(&header.ssrc);
         let target = known.and_then(|stream| stream.target);
         let target = target.or_else(|| self.resolve(header, packet));
-        let seq = match known {
-            None => RtpWindow::new().estimate(header.seq),
-            Some(stream) => {
-                let seq = stream.window.estimate(header.seq);
-                stream.window.check(seq).map_err(drop_reason)?;
-                seq
+        let unknown;
+        let window = match known {
+            Some(stream) => &stream.window,
+            None => {
+                unknown = fresh_window(&self.retired, header.ssrc);
+                &unknown
             }
         };
+        let seq = window.estimate(header.seq);
+        window.check(seq).map_err(drop_reason)?;
         let rx = self.transport.rx().ok_or(DropReason::NoKeys)?;
         let len = rx.open_rtp(packet, header.len, header.ssrc, seq).map_err(drop_reason)?;
         self.transport.ice_mut().handle_authentic(now);
         // An SSRC that we send under is not the client's to use.
         let target = target.filter(|_| !self.senders.contains_key(&header.ssrc));
-        let stream = self.stream(header.ssrc)?;
+        let stream = self.stream(now, header.ssrc);
         stream.window.accept(seq);
+        stream.heard_at = now;
         stream.target = target;
         Ok((len, seq, target.ok_or(DropReason::NoReceiver)?))
     }
 
-    /// The stream of an SSRC, made if it is new. One that belongs to nobody makes room for it.
-    fn stream(&mut self, ssrc: Ssrc) -> Result<&mut Stream, DropReason> {
-        if self.streams.len() >= SSRCS_MAX && !self.streams.contains_key(&ssrc) {
-            let orphan = self.streams.iter().find(|(_, stream)| stream.target.is_none());
-            let orphan = *orphan.ok_or(DropReason::SsrcLimit)?.0;
-            self.streams.remove(&orphan);
+    /// The stream of an SSRC, made if it is new.
+    fn stream(&mut self, now: Timestamp, ssrc: Ssrc) -> &mut Stream {
+        if !self.streams.contains_key(&ssrc) {
+            self.make_room();
         }
-        Ok(self.streams.entry(ssrc).or_default())
+        let (streams, retired) = (&mut self.streams, &self.retired);
+        streams.entry(ssrc).or_insert_with(|| Stream {
+            window: fresh_window(retired, ssrc),
+            heard_at: now,
+            target: None,
+            declared: false,
+        })
+    }
+
+    /// Where there are as many undeclared SSRCs as may be, the one that was silent longest is
+    /// followed no more. What has come of it is a replay all the same if it comes again.
+    fn make_room(&mut self) {
+        let undeclared = self.streams.iter().filter(|(_, stream)| !stream.declared);
+        if undeclared.clone().count() < SSRCS_MAX {
+            return;
+        }
+        let silent = undeclared.min_by_key(|(ssrc, stream)| (stream.heard_at, **ssrc));
+        let silent = silent.map(|(ssrc, _)| *ssrc);
+        if let Some((ssrc, stream)) = silent.and_then(|ssrc| self.streams.remove_entry(&ssrc))
+            && let Some(highest) = stream.window.highest()
+        {
+            self.retired.put(ssrc, highest.0);
+        }
     }
 
     /// Opens a compound RTCP packet in place; its plain length.
@@ -245,18 +272,21 @@ impl Association {
     }
 
     /// Takes a source in that [`Association::check_source`] let pass.
-    pub(super) fn add_source(&mut self, receiver: ReceiverKey, source: &SourceParameters) {
+    pub(super) fn add_source(
+        &mut self,
+        now: Timestamp,
+        receiver: ReceiverKey,
+        source: &SourceParameters,
+    ) {
         if let Ok(ids) = self.ids.merge(source) {
             self.ids = ids;
         }
         for (encoding, declared) in (0..).zip(&source.encodings) {
             for (ssrc, rtx) in [(declared.ssrc, false), (declared.rtx_ssrc, true)] {
                 if let Some(ssrc) = ssrc {
-                    // A transport full of live streams learns this one from its packets, or not.
-                    if let Ok(stream) = self.stream(ssrc) {
-                        stream.target = Some(Target { receiver, encoding, rtx });
-                        stream.declared = true;
-                    }
+                    let stream = self.stream(now, ssrc);
+                    stream.target = Some(Target { receiver, encoding, rtx });
+                    stream.declared = true;
                 }
             }
         }
@@ -312,12 +342,17 @@ fn taken(field: &str, value: impl std::fmt::Display) -> Error {
     Error::bad_request(format!("rtpParameters.{field}: {value} is taken on this transport"))
 }
 
+/// Of an SSRC that is not followed: nothing has come yet, or nobody knows what but how far.
+fn fresh_window(retired: &Retired, ssrc: Ssrc) -> RtpWindow {
+    retired.highest(ssrc).map_or_else(RtpWindow::new, RtpWindow::behind)
+}
+
 fn drop_reason(error: OpenError) -> DropReason {
     match error {
         OpenError::TooShort => DropReason::RtpMalformed,
         OpenError::BadTag => DropReason::SrtpBadTag,
         OpenError::Replay => DropReason::SrtpReplay,
-        OpenError::SsrcLimit => DropReason::SsrcLimit,
+        OpenError::IndexSpent => DropReason::IndexSpent,
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) fn fan_out(
             stats.drop_many(DropReason::SenderStopped, packets.clone().count() as u64);
             continue;
         };
+        sender.seal_with(tx);
         for (packet, bytes) in packets.clone() {
             match send(sender, packet, bytes, path, tx, out) {
                 Ok(()) => {
@@ -53,11 +54,11 @@ fn send(
     tx: &SrtpTx,
     out: &mut impl Outbox,
 ) -> Result<(), DropReason> {
-    let (seq, timestamp) = sender.fit(&packet.arrival)?;
+    let (index, timestamp) = sender.fit(&packet.arrival)?;
     let slot = out.slot().ok_or(DropReason::EgressFull)?;
     slot[..bytes.len()].copy_from_slice(bytes);
-    set_numbers(slot, seq, timestamp);
-    let len = tx.seal_rtp(slot, packet.header_len, bytes.len(), sender.stream.ssrc(), seq);
+    set_numbers(slot, index.seq(), timestamp);
+    let len = tx.seal_rtp(slot, packet.header_len, bytes.len(), index);
     out.commit(path, len);
     sender.stream.handle_sent(bytes.len() - packet.header_len - packet.evened);
     Ok(())

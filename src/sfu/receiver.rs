@@ -5,7 +5,7 @@ use slotmap::DenseSlotMap;
 
 use super::sender::{Arrival, Sender};
 use super::timers::Armed;
-use crate::media::{KeyFrameRequest, StreamRx};
+use crate::media::{KeyFrameRequest, SourceClock, StreamRx};
 use crate::protocol::{AppData, Json, PtRole, SourceParameters};
 use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use crate::types::{
@@ -51,6 +51,8 @@ pub(super) struct Receiver {
     extensions: ExtensionMap,
     /// One an encoding; `None` where no SSRC is known yet.
     pub(super) streams: Vec<Option<StreamRx>>,
+    /// Counts the streams that have followed each other in the forwarded encoding.
+    pub(super) generation: u32,
     pub(super) key_frames: KeyFrameRequest,
     pub(super) senders: DenseSlotMap<SenderKey, Sender>,
     pub(super) armed: Armed,
@@ -110,6 +112,7 @@ impl Receiver {
             payloads,
             extensions,
             streams,
+            generation: 0,
             key_frames: KeyFrameRequest::default(),
             senders: DenseSlotMap::with_key(),
             armed: Armed::default(),
@@ -155,19 +158,19 @@ impl Receiver {
         if let Payload::Red(_) = payload {
             red::rewrite_payload_types(body, |pt| self.block_pt(pt));
         }
-        Ok(Arrival { now, seq, timestamp: header.timestamp, starts_key_frame })
+        let (generation, timestamp) = (self.generation, header.timestamp);
+        Ok(Arrival { now, generation, seq, timestamp, starts_key_frame })
     }
 
-    /// Statistics of the stream; another SSRC in the same encoding is a new stream.
+    /// Statistics of the stream; another SSRC in the same encoding is a new stream, and its packets
+    /// say so: those of the one before may still wait to be forwarded.
     fn note_arrival(&mut self, now: Timestamp, encoding: usize, header: &RtpHeader, seq: SeqNo) {
         let stream = &mut self.streams[encoding];
         let known = stream.as_ref().is_some_and(|stream| stream.ssrc() == header.ssrc);
         if !known {
             let replaced = stream.replace(StreamRx::new(header.ssrc, self.clock_rate)).is_some();
             if replaced && encoding == FORWARDED_ENCODING {
-                for sender in self.senders.values_mut() {
-                    sender.replace_source(now, header.timestamp, self.clock_rate);
-                }
+                self.generation = self.generation.wrapping_add(1);
             }
         }
         if let Some(stream) = &mut self.streams[encoding] {
@@ -186,6 +189,12 @@ impl Receiver {
     /// The stream that is forwarded, once its SSRC is known.
     pub(super) fn forwarded_stream(&self) -> Option<&StreamRx> {
         self.streams[FORWARDED_ENCODING].as_ref()
+    }
+
+    /// The clock of the stream that this Sender has sent on last, if the source has told.
+    pub(super) fn clock_of(&self, sender: &Sender) -> Option<&SourceClock> {
+        let clock = self.forwarded_stream()?.clock();
+        clock.filter(|_| sender.follows(self.generation))
     }
 
     /// A client needs a key frame to begin with.

@@ -172,7 +172,7 @@ impl<O: Outbox> Reports<'_, O> {
                 while let Some((receiver, sender)) = streams.peek() {
                     let report = receivers.get(*receiver).and_then(|receiver| {
                         let sender = receiver.senders.get(*sender)?;
-                        let clock = receiver.forwarded_stream()?.clock()?;
+                        let clock = receiver.clock_of(sender)?;
                         let stream = sender.stream.has_sent().then_some(&sender.stream)?;
                         let report =
                             stream.sender_report(now, clock, receiver.clock_rate, |rtp_time| {

@@ -1,9 +1,11 @@
 //! A Sender gives one media source to one client. This is its enabled half, in the list of its
 //! Receiver; what is only announced is an entry in its peer's [`super::peer::Subscriptions`].
 
+use super::receiver::Receiver;
 use crate::media::{Rewrite, StreamTx};
+use crate::transport::srtp::{PacketIndex, PacketIndices, SrtpTx};
 use crate::types::limit::KEY_FRAME_WAIT;
-use crate::types::{DropReason, Kind, PeerKey, SenderId, SeqNo, Ssrc, Timestamp, TransportKey};
+use crate::types::{DropReason, Kind, PeerKey, SenderId, SeqNo, Timestamp, TransportKey};
 
 /// Whether, and from where on, packets go to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +26,14 @@ enum Gate {
 pub(super) struct Sender {
     pub(super) transport: TransportKey,
     gate: Gate,
+    /// The source's stream that the numbers belong to.
+    generation: u32,
     rewrite: Rewrite,
+    /// What may still be sealed under the transport's key; `None` before there is one.
+    indices: Option<PacketIndices>,
     pub(super) stream: StreamTx,
     kind: Kind,
+    clock_rate: u32,
     pub(super) peer: PeerKey,
     pub(super) id: SenderId,
 }
@@ -35,6 +42,8 @@ pub(super) struct Sender {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
     pub(super) now: Timestamp,
+    /// Which of the source's streams it is of: in each, numbers and timestamps start anew.
+    pub(super) generation: u32,
     pub(super) seq: SeqNo,
     pub(super) timestamp: u32,
     /// Forwarding may start with this packet.
@@ -46,12 +55,22 @@ impl Sender {
         peer: PeerKey,
         id: SenderId,
         transport: TransportKey,
-        kind: Kind,
-        ssrc: Ssrc,
+        receiver: &Receiver,
         rng: &mut fastrand::Rng,
     ) -> Self {
-        let (rewrite, stream) = (Rewrite::new(rng), StreamTx::new(ssrc));
-        Self { transport, gate: start(kind), rewrite, stream, kind, peer, id }
+        let Receiver { kind, clock_rate, tx_ssrc, generation, .. } = *receiver;
+        Self {
+            transport,
+            gate: start(kind),
+            generation,
+            rewrite: Rewrite::new(rng),
+            indices: None,
+            stream: StreamTx::new(tx_ssrc),
+            kind,
+            clock_rate,
+            peer,
+            id,
+        }
     }
 
     /// The client wants it again. `false` if it never stopped.
@@ -75,10 +94,9 @@ impl Sender {
         }
     }
 
-    /// The source continues with another stream.
-    pub(super) fn replace_source(&mut self, now: Timestamp, timestamp: u32, clock_rate: u32) {
-        self.rewrite.replace_source(now, timestamp, clock_rate);
-        self.interrupt();
+    /// Whether what it has sent last is of this stream of the source.
+    pub(super) fn follows(&self, generation: u32) -> bool {
+        self.generation == generation
     }
 
     /// Whether nothing goes out before a key frame.
@@ -86,8 +104,18 @@ impl Sender {
         matches!(self.gate, Gate::KeyFrame { .. })
     }
 
+    /// There are keys: what it sends from now on is sealed with this one.
+    pub(super) fn seal_with(&mut self, tx: &mut SrtpTx) {
+        if self.indices.is_none() {
+            self.indices = tx.indices(self.stream.ssrc());
+        }
+    }
+
     /// Step 7, the decision: our numbers for this packet, or why it stays here.
-    pub(super) fn fit(&mut self, arrival: &Arrival) -> Result<(SeqNo, u32), DropReason> {
+    pub(super) fn fit(&mut self, arrival: &Arrival) -> Result<(PacketIndex, u32), DropReason> {
+        if arrival.generation != self.generation && self.gate != Gate::Stopped {
+            self.replace_source(arrival)?;
+        }
         match &mut self.gate {
             Gate::Open => {}
             Gate::Stopped => return Err(DropReason::SenderStopped),
@@ -102,7 +130,23 @@ impl Sender {
             }
             Gate::NextPacket | Gate::KeyFrame { .. } => self.begin(arrival),
         }
-        self.rewrite.apply(arrival.now, arrival.seq, arrival.timestamp).ok_or(DropReason::Late)
+        let numbers = self.rewrite.apply(arrival.now, arrival.seq, arrival.timestamp);
+        let (seq, timestamp) = numbers.ok_or(DropReason::Late)?;
+        let indices = self.indices.as_mut().ok_or(DropReason::IndexSpent)?;
+        Ok((indices.claim(seq)?, timestamp))
+    }
+
+    /// The source continues with another stream. What is left of the one before is too late.
+    #[cold]
+    fn replace_source(&mut self, arrival: &Arrival) -> Result<(), DropReason> {
+        let ahead = arrival.generation.wrapping_sub(self.generation);
+        if ahead > u32::MAX / 2 {
+            return Err(DropReason::Late);
+        }
+        self.generation = arrival.generation;
+        self.rewrite.replace_source(arrival.now, arrival.timestamp, self.clock_rate);
+        self.interrupt();
+        Ok(())
     }
 
     fn begin(&mut self, arrival: &Arrival) {

@@ -1,24 +1,30 @@
 //! SRTP and SRTCP of one association, in place (RFC 3711, RFC 7714, RFC 5764 §4.1.2).
 //!
-//! [`SrtpTx`] seals with the key of one direction and [`SrtpRx`] opens with the other's. Neither
-//! knows streams: the 48-bit packet index comes from the caller, who keeps one [`RtpWindow`] for
-//! each stream that it receives. Only SRTCP, whose index travels in the packet, is numbered and
-//! checked for replay in here.
+//! [`SrtpTx`] seals with the key of one direction and [`SrtpRx`] opens with the other's. What is
+//! sealed has a [`PacketIndex`], which [`PacketIndices`] hand out once. To open, the 48-bit packet
+//! index comes from the caller, who keeps one [`RtpWindow`] for each stream that it receives. Only
+//! SRTCP, whose index travels in the packet, is numbered and checked for replay in here.
 //!
 //! No MKI, key derivation rate 0, no re-keying: what WebRTC uses. Nothing is allocated per packet;
 //! `docs/internals/srtp.md` has the costs.
 
 mod cm;
 mod gcm;
+mod index;
 mod keys;
+mod retired;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub use index::{PacketIndex, PacketIndices};
+pub use retired::Retired;
 pub use window::RtpWindow;
 
+use std::collections::HashSet;
 use std::fmt;
 
+use crate::types::limit::TX_SSRCS_MAX;
 use crate::types::{SeqNo, Ssrc};
 use cm::CmSha1;
 use gcm::Gcm;
@@ -78,15 +84,18 @@ pub enum OpenError {
     BadTag,
     /// Received already, or too old to tell (RFC 3711 §3.3.2).
     Replay,
-    /// Authentic SRTCP of one SSRC more than are followed
-    /// ([`SSRCS_MAX`](crate::types::limit::SSRCS_MAX)): it could not be told from a replay.
-    SsrcLimit,
+    /// Beyond what a key can be used for (RFC 3711 §9.2).
+    IndexSpent,
 }
 
-/// Sealing half of one key. Knows no streams: the caller owns the numbers.
+/// Sealing half of one key.
 pub struct SrtpTx {
     rtp: Cipher,
     rtcp: Cipher,
+    /// Tells this key's indices from any other's: odd bits of its salt.
+    key: u64,
+    /// SSRCs whose indices were given out, for the life of the key.
+    ssrcs: HashSet<Ssrc>,
     /// Index of the next SRTCP packet. One for all SSRCs, so (SSRC, index) never comes twice.
     rtcp_index: u32,
 }
@@ -97,31 +106,42 @@ impl SrtpTx {
     /// by these lengths.
     pub fn new(profile: SrtpProfile, master_key: &[u8], master_salt: &[u8]) -> Self {
         let [rtp, rtcp] = Cipher::derive(profile, master_key, master_salt);
-        Self { rtp, rtcp, rtcp_index: 0 }
+        let (salt, _) = master_salt.split_first_chunk().expect("salts have 12 bytes or more");
+        let key = u64::from_be_bytes(*salt) | 1;
+        Self { rtp, rtcp, key, ssrcs: HashSet::new(), rtcp_index: 0 }
+    }
+
+    /// The packet indices of an SSRC under this key, given out once: whoever has them is the only
+    /// one that can seal packets of it. `None`: somebody has, or had; or it is one SSRC more than
+    /// [`TX_SSRCS_MAX`].
+    pub fn indices(&mut self, ssrc: Ssrc) -> Option<PacketIndices> {
+        let fresh = self.ssrcs.len() < TX_SSRCS_MAX && self.ssrcs.insert(ssrc);
+        fresh.then(|| PacketIndices::new(self.key, ssrc))
     }
 
     /// Seals an RTP packet in place and returns its length, which is `len` and
     /// [`SrtpProfile::tag_len`].
     ///
     /// `buf[..len]` is the plain packet, whose first `header_len` bytes (header, CSRCs, extension
-    /// block) stay readable. `index` is the extended sequence number; 48 bits of it count. The same
-    /// (`ssrc`, `index`) with other bytes would give the key stream away, and with GCM the
-    /// authentication key as well: the caller never does that.
+    /// block) stay readable, and whose SSRC and sequence number are those of `index`.
     ///
     /// # Panics
     /// If `header_len > len`, or `buf` has no room for the tag
-    /// ([`SRTP_TRAILER_MAX`](crate::types::limit::SRTP_TRAILER_MAX) is always enough).
+    /// ([`SRTP_TRAILER_MAX`](crate::types::limit::SRTP_TRAILER_MAX) is always enough), or the index
+    /// is of another key.
+    #[inline]
     pub fn seal_rtp(
         &self,
         buf: &mut [u8],
         header_len: usize,
         len: usize,
-        ssrc: Ssrc,
-        index: SeqNo,
+        index: PacketIndex,
     ) -> usize {
+        let PacketIndex { key, ssrc, seq } = index;
+        assert!(key == self.key || key == index::ANY_KEY, "an index seals under its own key");
         match &self.rtp {
-            Cipher::Gcm(cipher) => cipher.seal_rtp(buf, header_len, len, ssrc, index),
-            Cipher::CmSha1(cipher) => cipher.seal_rtp(buf, header_len, len, ssrc, index),
+            Cipher::Gcm(cipher) => cipher.seal_rtp(buf, header_len, len, ssrc, seq),
+            Cipher::CmSha1(cipher) => cipher.seal_rtp(buf, header_len, len, ssrc, seq),
         }
     }
 
@@ -201,7 +221,7 @@ impl SrtpRx {
             Cipher::Gcm(cipher) => cipher.open_rtcp(buf, len, ssrc, word)?,
             Cipher::CmSha1(cipher) => cipher.open_rtcp(buf, len, ssrc, word)?,
         }
-        self.rtcp_windows.accept(ssrc, index)?;
+        self.rtcp_windows.accept(ssrc, index);
         Ok(len)
     }
 }

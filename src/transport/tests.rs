@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::srtp::PacketIndex;
 use super::*;
 use crate::types::limit::DATAGRAM_MAX;
 use crate::types::{SeqNo, ShardId, SocketId, Ssrc};
@@ -82,10 +83,10 @@ impl Pair {
         let mut packet = [0u8; 64];
         packet[0] = 0x80;
         packet[20..24].copy_from_slice(b"data");
-        let len = tx.seal_rtp(&mut packet, 12, 24, Ssrc(0), SeqNo(0));
+        let len = tx.seal_rtp(&mut packet, 12, 24, PacketIndex::at_will(Ssrc(0), SeqNo(0)));
         let opened = client.rx.open_rtp(&mut packet[..len], 12, Ssrc(0), SeqNo(0));
         assert_eq!((opened, &packet[20..24]), (Ok(24), &b"data"[..]));
-        let len = client.tx.seal_rtp(&mut packet, 12, 24, Ssrc(0), SeqNo(0));
+        let len = client.tx.seal_rtp(&mut packet, 12, 24, PacketIndex::at_will(Ssrc(0), SeqNo(0)));
         let rx = self.server.rx().expect("the server is connected");
         assert_eq!(rx.open_rtp(&mut packet[..len], 12, Ssrc(0), SeqNo(0)), Ok(24));
     }

@@ -52,8 +52,8 @@ drop_reasons! {
     SrtpBadTag => "srtp_bad_tag",
     /// Received already, or too old to tell (RFC 3711 §3.3.2).
     SrtpReplay => "srtp_replay",
-    /// More SSRCs on a transport than are followed.
-    SsrcLimit => "ssrc_limit",
+    /// Beyond the 2^48 packets, or the SSRCs, that one key can be used for (RFC 3711 §9.2).
+    IndexSpent => "index_spent",
     /// Authentic, but belongs to no Receiver.
     NoReceiver => "no_receiver",
     /// Payload type that the source did not declare.

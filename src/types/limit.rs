@@ -46,8 +46,17 @@ pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a video Sender waits for a key frame before it forwards what it cannot read.
 pub const KEY_FRAME_WAIT: Duration = Duration::from_secs(3);
 
-/// SSRCs followed on one transport, declared or not.
+/// SSRCs followed on one transport besides those that are declared, and those of SRTCP: of each, a
+/// replay window. Who was silent longest makes room.
 pub const SSRCS_MAX: usize = 256;
+
+/// SSRCs of one transport that have made room and of which the highest number is still known
+/// exactly. Some 100 KB, of a client that has had so many.
+pub const SSRCS_RETIRED_MAX: usize = 4096;
+
+/// SSRCs that one transport is sent under in its life: each Sender that is enabled there has its
+/// own. A new one every second, for 18 hours.
+pub const TX_SSRCS_MAX: usize = 65_536;
 
 /// Receivers of one peer, whatever is configured.
 pub const RECEIVERS_PER_PEER_MAX: usize = 32;
@@ -112,5 +121,3 @@ impl Limits {
 const _: () = assert!(APP_DATA_MAX * 4 < FRAME_MAX);
 // One frame of a client may cause an answer of about its size without closing it as slow.
 const _: () = assert!(FRAME_MAX < SIGNAL_QUEUE_MAX);
-// Every Receiver of a peer can have four encodings, each with rtx, on one transport.
-const _: () = assert!(SSRCS_MAX >= 4 * 2 * RECEIVERS_PER_PEER_MAX);

@@ -219,7 +219,7 @@ impl Client {
             }
             Rtcp::Pli { media_ssrc } => {
                 let mut sources = self.sources.values();
-                let source = sources.find(|it| it.transport == link && it.ssrc == *media_ssrc);
+                let source = sources.find(|it| it.transport == link && it.sends_under(*media_ssrc));
                 let source = source.unwrap_or_else(|| panic!("{name}: whose is {report:?}?"));
                 assert_eq!(source.kind, Kind::Video);
                 assert!(!source.paused, "{name}: asked for key frames while paused");
@@ -227,7 +227,7 @@ impl Client {
             Rtcp::ReceiverReport { blocks } => {
                 let ours = |ssrc| {
                     let mut sources = self.sources.values();
-                    sources.any(|source| source.transport == link && source.ssrc == ssrc)
+                    sources.any(|source| source.transport == link && source.sends_under(ssrc))
                 };
                 assert!(blocks.iter().all(|block| ours(block.ssrc)), "{name}: {report:?}");
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use corinth::protocol::DtlsParameters;
 use corinth::transport::dtls::{Dtls, DtlsEvent, Identity, SrtpKeys};
-use corinth::transport::srtp::RtpWindow;
+use corinth::transport::srtp::{PacketIndex, RtpWindow};
 use corinth::types::limit::DATAGRAM_MAX;
 use corinth::types::{SeqNo, Ssrc, Timestamp};
 use serde_json::Value;
@@ -300,7 +300,8 @@ impl Link {
         let keys = self.keys.as_mut()?;
         let mut sealed = packet.to_vec();
         sealed.resize(DATAGRAM_MAX, 0);
-        let len = keys.tx.seal_rtp(&mut sealed, header_len, packet.len(), Ssrc(ssrc), SeqNo(seq));
+        let index = PacketIndex::at_will(Ssrc(ssrc), SeqNo(seq));
+        let len = keys.tx.seal_rtp(&mut sealed, header_len, packet.len(), index);
         sealed.truncate(len);
         Some(sealed)
     }

@@ -8,6 +8,7 @@
 
 mod client;
 mod knowledge;
+mod ledger;
 mod link;
 mod netem;
 mod observer;
@@ -32,5 +33,6 @@ mod random_ops;
 mod reports;
 mod restart;
 mod rights;
+mod segments;
 mod streams;
 mod turns;

@@ -21,6 +21,8 @@ pub(crate) struct Source {
     pub(crate) kind: Kind,
     pub(crate) transport: u32,
     pub(crate) ssrc: u32,
+    /// Whether it declares its SSRC, or is to be found by its payload type.
+    pub(crate) declares_ssrc: bool,
     /// Unique in the world; in every payload, and in the `appData` of its Receiver.
     pub(crate) tag: u32,
     pub(crate) paused: bool,
@@ -46,12 +48,18 @@ impl Source {
             kind,
             transport,
             ssrc: rng.u32(1..),
+            declares_ssrc: true,
             tag,
             paused: false,
             seq: rng.u64(..1 << 15),
             timestamp_base: rng.u32(..),
             counter: 0,
         }
+    }
+
+    /// Whether packets of this SSRC may be taken for its own.
+    pub(crate) fn sends_under(&self, ssrc: u32) -> bool {
+        self.ssrc == ssrc || !self.declares_ssrc
     }
 
     pub(crate) fn clock_rate(&self) -> u32 {
@@ -79,11 +87,12 @@ impl Source {
                 "urn:3gpp:video-orientation",
             ),
         };
+        let encoding = if self.declares_ssrc { json!({"ssrc": self.ssrc}) } else { json!({}) };
         json!({
             "muxId": null,
             "codecs": codecs,
             "headerExtensions": [{"uri": extension, "id": 1}],
-            "encodings": [{"ssrc": self.ssrc}],
+            "encodings": [encoding],
             "rtcp": {"cname": format!("c{}", self.tag), "reducedSize": true, "mux": true},
         })
     }

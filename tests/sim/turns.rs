@@ -35,11 +35,14 @@ fn turn(world: &mut World, packets: Vec<(Path, Vec<u8>)>) -> Vec<(Path, Vec<u8>)
         world.router.handle_datagram(now, path, &mut packet, &mut out);
     }
     world.router.forward(now, &mut out);
-    let datagrams = out.drain().into_iter().filter_map(|said| match said {
-        Said::Datagram(path, bytes) => Some((path, bytes)),
-        _ => None,
-    });
-    datagrams.collect()
+    let mut datagrams = Vec::new();
+    for said in out.drain() {
+        if let Said::Datagram(path, bytes) = said {
+            world.note_sent(path, &bytes);
+            datagrams.push((path, bytes));
+        }
+    }
+    datagrams
 }
 
 /// The viewer's plain packets among what was sent: without its seal, padding and all.

@@ -16,6 +16,7 @@ use corinth::types::{DropReason, Path, ShardId, SocketId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::ledger::Ledger;
 use crate::netem::{Conditions, Hop, Netem};
 use crate::record::{Recorder, Said};
 use crate::source::Source;
@@ -41,6 +42,8 @@ pub(crate) struct World {
     pub(crate) rng: fastrand::Rng,
     /// Datagrams that the Router has sent.
     pub(crate) datagrams: u64,
+    /// All that it has sealed.
+    ledger: Ledger,
     epoch: Instant,
     identity: Identity,
     clients: Vec<Client>,
@@ -98,6 +101,7 @@ impl World {
             out: Recorder::new(),
             rng: fastrand::Rng::with_seed(seed),
             datagrams: 0,
+            ledger: Ledger::default(),
             epoch,
             identity: IDENTITIES[1].clone(),
             clients: Vec::new(),
@@ -244,9 +248,7 @@ impl World {
                     client.forget_all();
                 }
                 Said::Datagram(path, bytes) => {
-                    let remote = path.remote();
-                    assert!(self.owners.contains_key(&remote), "a datagram to nobody: {path:?}");
-                    self.datagrams += 1;
+                    self.note_sent(path, &bytes);
                     self.net.send(self.now, Hop::ToClient(path), bytes);
                 }
             }
@@ -254,6 +256,14 @@ impl World {
         self.flush();
         self.router.assert_consistent();
         self.out.observer.assert_agrees(self.router.stats());
+    }
+
+    /// The Router has sent a datagram.
+    pub(crate) fn note_sent(&mut self, path: Path, bytes: &[u8]) {
+        let owner = self.owners.get(&path.remote());
+        let owner = *owner.unwrap_or_else(|| panic!("a datagram to nobody: {path:?}"));
+        self.ledger.note(owner, bytes);
+        self.datagrams += 1;
     }
 
     fn by_key(&mut self, key: corinth::types::PeerKey) -> &mut Client {

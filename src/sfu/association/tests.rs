@@ -90,7 +90,7 @@ fn with(sources: &[SourceParameters]) -> (Association, Vec<ReceiverKey>) {
     let receivers: Vec<_> = sources.iter().map(|_| keys.insert(())).collect();
     for (key, source) in receivers.iter().zip(sources) {
         association.check_source(source).expect("they do not contradict each other");
-        association.add_source(*key, source);
+        association.add_source(Timestamp::START, *key, source);
     }
     (association, receivers)
 }
@@ -125,11 +125,11 @@ fn a_declared_ssrc_is_whose_it_was_declared_to_be_whatever_was_guessed_before() 
     let screen = source(None, 96, &json!([{"ssrc": 2}]));
     let (mut association, keys) = with(&[camera]);
     let guess = Target { receiver: keys[0], encoding: 0, rtx: false };
-    association.stream(Ssrc(2)).expect("there is room").target = Some(guess);
+    association.stream(Timestamp::START, Ssrc(2)).target = Some(guess);
 
     association.check_source(&screen).expect("nobody declared it");
     let other = ReceiverKey::default();
-    association.add_source(other, &screen);
+    association.add_source(Timestamp::START, other, &screen);
     assert_eq!(association.target(Ssrc(2)).map(|target| target.receiver), Some(other));
     assert!(association.check_source(&screen).is_err(), "now somebody did");
     association.remove_source(other);

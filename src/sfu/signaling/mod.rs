@@ -171,7 +171,7 @@ impl Router {
             Request::RestartTransport { id: transport } => {
                 return self.restart_transport(key, id, transport);
             }
-            Request::CreateReceiver(request) => self.create_receiver(key, request, out),
+            Request::CreateReceiver(request) => self.create_receiver(now, key, request, out),
             Request::PauseReceiver(command) => self.pause_receiver(key, &command, out),
             Request::ResumeReceiver(command) => self.resume_receiver(now, key, &command, out),
             Request::EnableSender(request) => self.enable_sender(now, key, &request, out),

@@ -112,6 +112,7 @@ impl Router {
 
     pub(super) fn create_receiver(
         &mut self,
+        now: Timestamp,
         key: PeerKey,
         request: CreateReceiver,
         out: &mut impl Outbox,
@@ -160,7 +161,7 @@ impl Router {
         let receiver = Receiver::new(origin, request.source, tx_ssrc, tx_rtx_ssrc, cname);
         let receiver_key = self.receivers.insert(receiver);
         let source = &self.receivers[receiver_key].source;
-        self.transports[transport].add_source(receiver_key, source);
+        self.transports[transport].add_source(now, receiver_key, source);
         self.peers[key].receivers.insert(request.id, receiver_key);
         let (transport, kind) = (request.transport_id, source.kind);
         let created = Happening::ReceiverCreated { receiver: request.id, transport, kind };

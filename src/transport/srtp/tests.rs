@@ -6,7 +6,7 @@ mod packets;
 mod vectors;
 mod windows;
 
-use super::{SrtpProfile, SrtpRx, SrtpTx};
+use super::{PacketIndex, SrtpProfile, SrtpRx, SrtpTx};
 use crate::types::limit::SRTP_TRAILER_MAX;
 use crate::types::{SeqNo, Ssrc};
 
@@ -30,7 +30,7 @@ fn pair(profile: SrtpProfile) -> (SrtpTx, SrtpRx) {
 fn seal_rtp(tx: &SrtpTx, plain: &[u8], header_len: usize, ssrc: Ssrc, index: SeqNo) -> Vec<u8> {
     let mut buf = plain.to_vec();
     buf.resize(plain.len() + SRTP_TRAILER_MAX, 0xEE);
-    let len = tx.seal_rtp(&mut buf, header_len, plain.len(), ssrc, index);
+    let len = tx.seal_rtp(&mut buf, header_len, plain.len(), PacketIndex::at_will(ssrc, index));
     buf.truncate(len);
     buf
 }

@@ -1,6 +1,7 @@
 //! Which packets have come already: full numbers from short ones, and refusal of replays.
 
 use super::OpenError;
+use super::retired::Retired;
 use crate::types::limit::SSRCS_MAX;
 use crate::types::{SeqNo, Ssrc};
 
@@ -8,6 +9,10 @@ use crate::types::{SeqNo, Ssrc};
 /// a second of 20 Mbit/s.
 const WIDTH: u64 = 1024;
 const WORDS: usize = WIDTH as usize / 64;
+
+/// One behind the last index that SRTP can count: 16 bits of sequence and 32 of roll-overs
+/// (RFC 3711 §3.3.1). With the next one, a key would be used twice.
+const INDEX_END: u64 = 1 << 48;
 
 /// Sequence extension and replay window of ONE received stream (RFC 3711 §3.3.1, §3.3.2,
 /// appendix A); 144 bytes.
@@ -27,6 +32,12 @@ impl RtpWindow {
     /// Nothing received yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A stream of which this number, and nobody knows what before it, has come: what is not above
+    /// it is a replay.
+    pub fn behind(highest: u64) -> Self {
+        Self { highest: Some(SeqNo(highest)), seen: [u64::MAX; WORDS] }
     }
 
     /// The most likely extended number of a packet with `seq` in its header: the one nearest to the
@@ -49,8 +60,12 @@ impl RtpWindow {
         })
     }
 
-    /// [`OpenError::Replay`] if `index` was accepted before, or is too old to tell.
+    /// [`OpenError::Replay`] if `index` was accepted before, or is too old to tell;
+    /// [`OpenError::IndexSpent`] if there is no such number.
     pub fn check(&self, index: SeqNo) -> Result<(), OpenError> {
+        if index.0 >= INDEX_END {
+            return Err(OpenError::IndexSpent);
+        }
         let Some(highest) = self.highest else {
             return Ok(());
         };
@@ -89,6 +104,21 @@ impl RtpWindow {
         self.seen[word] |= bit;
     }
 
+    /// Checks and accepts at once.
+    #[inline]
+    pub fn take(&mut self, index: SeqNo) -> Result<(), OpenError> {
+        // Nearly always it is the next one.
+        if self.highest.is_some_and(|highest| index.0 == highest.0 + 1) && index.0 < INDEX_END {
+            let (word, bit) = slot(index.0);
+            self.seen[word] |= bit;
+            self.highest = Some(index);
+            return Ok(());
+        }
+        self.check(index)?;
+        self.accept(index);
+        Ok(())
+    }
+
     /// The highest number accepted; `None` if there was none yet.
     pub fn highest(&self) -> Option<SeqNo> {
         self.highest
@@ -101,15 +131,18 @@ fn slot(index: u64) -> (usize, u64) {
     ((at / 64) as usize, 1 << (at % 64))
 }
 
-/// Replay windows for SRTCP, one for each SSRC that has sent an authentic packet, at most
-/// [`SSRCS_MAX`]. A list that is searched from the front: there are few, and RTCP is rare.
+/// Replay windows for SRTCP, one for each SSRC that has sent an authentic packet: [`SSRCS_MAX`] at
+/// most, whoever was silent longest makes room. A list that is searched from its end: there are
+/// few, and RTCP is rare.
 #[derive(Debug, Default)]
 pub(super) struct RtcpWindows {
+    /// Whoever was heard last is at the end.
     windows: Vec<RtcpWindow>,
+    retired: Retired,
 }
 
 /// The last 128 indices of one SSRC.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct RtcpWindow {
     ssrc: Ssrc,
     highest: u32,
@@ -119,8 +152,10 @@ struct RtcpWindow {
 
 impl RtcpWindows {
     pub(super) fn check(&self, ssrc: Ssrc, index: u32) -> Result<(), OpenError> {
-        let Some(window) = self.windows.iter().find(|window| window.ssrc == ssrc) else {
-            return Ok(());
+        let Some(window) = self.windows.iter().rfind(|window| window.ssrc == ssrc) else {
+            let retired = self.retired.highest(ssrc);
+            let replay = retired.is_some_and(|highest| u64::from(index) <= highest);
+            return if replay { Err(OpenError::Replay) } else { Ok(()) };
         };
         if index > window.highest {
             return Ok(());
@@ -133,14 +168,14 @@ impl RtcpWindows {
     }
 
     /// Notes that a packet which passed [`check`](Self::check) is authentic.
-    pub(super) fn accept(&mut self, ssrc: Ssrc, index: u32) -> Result<(), OpenError> {
-        let Some(window) = self.windows.iter_mut().find(|window| window.ssrc == ssrc) else {
-            // Forgetting an older SSRC instead would let its packets be replayed.
-            if self.windows.len() >= SSRCS_MAX {
-                return Err(OpenError::SsrcLimit);
+    pub(super) fn accept(&mut self, ssrc: Ssrc, index: u32) {
+        let mut window = match self.windows.iter().rposition(|window| window.ssrc == ssrc) {
+            Some(at) => self.windows.remove(at),
+            None => {
+                // Of one that has made room before, nobody knows what came below this.
+                let known = self.retired.highest(ssrc).is_some();
+                RtcpWindow { ssrc, highest: index, seen: if known { u128::MAX } else { 1 } }
             }
-            self.windows.push(RtcpWindow { ssrc, highest: index, seen: 1 });
-            return Ok(());
         };
         if index > window.highest {
             window.seen = window.seen.checked_shl(index - window.highest).unwrap_or(0) | 1;
@@ -148,6 +183,10 @@ impl RtcpWindows {
         } else {
             window.seen |= 1 << (window.highest - index);
         }
-        Ok(())
+        if self.windows.len() >= SSRCS_MAX {
+            let silent = self.windows.remove(0);
+            self.retired.put(silent.ssrc, u64::from(silent.highest));
+        }
+        self.windows.push(window);
     }
 }

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 
 use super::super::keys::{Purpose, SessionKeys};
 use super::super::window::RtcpWindows;
-use super::super::{E_FLAG, OpenError, RtpWindow, SrtpProfile, SrtpRx};
+use super::super::{E_FLAG, OpenError, PacketIndices, RtpWindow, SrtpProfile, SrtpRx, SrtpTx};
 use super::{PROFILES, SSRC, master, pair, rtcp, rtp, seal_rtcp, seal_rtp};
-use crate::types::limit::SSRCS_MAX;
-use crate::types::{SeqNo, Ssrc};
+use crate::types::limit::{SSRCS_MAX, SSRCS_RETIRED_MAX};
+use crate::types::{DropReason, SeqNo, Ssrc};
 
 #[test]
 fn every_flipped_bit_of_an_rtp_packet_is_noticed() {
@@ -166,17 +166,49 @@ fn a_key_that_has_sealed_all_its_rtcp_packets_seals_no_more() {
 }
 
 #[test]
-fn rtcp_of_too_many_ssrcs_is_refused_and_the_known_ones_go_on() {
+fn reports_of_ever_new_ssrcs_are_taken_and_no_old_one_twice() {
     let (mut tx, mut rx) = pair(SrtpProfile::AeadAes128Gcm);
-    let mut open = |ssrc: u32| {
-        let mut packet = seal_rtcp(&mut tx, &rtcp(Ssrc(ssrc), 1));
-        rx.open_rtcp(&mut packet)
-    };
-    for ssrc in 0..SSRCS_MAX as u32 {
-        assert_eq!(open(ssrc), Ok(12));
+    let count = (SSRCS_MAX + SSRCS_RETIRED_MAX + 10) as u32;
+    let sealed: Vec<_> = (0..count).map(|ssrc| seal_rtcp(&mut tx, &rtcp(Ssrc(ssrc), 1))).collect();
+    for packet in &sealed {
+        assert_eq!(rx.open_rtcp(&mut packet.clone()), Ok(12));
     }
-    assert_eq!(open(SSRCS_MAX as u32), Err(OpenError::SsrcLimit));
-    assert_eq!(open(0), Ok(12));
+    for packet in &sealed {
+        assert_eq!(rx.open_rtcp(&mut packet.clone()), Err(OpenError::Replay));
+    }
+    // Who was silent for long and comes back is heard, unless thousands have come since.
+    let mut open = |ssrc: u32| rx.open_rtcp(&mut seal_rtcp(&mut tx, &rtcp(Ssrc(ssrc), 1)));
+    assert_eq!(open(count - 1), Ok(12));
+    assert_eq!(open(count - SSRCS_MAX as u32 - 5), Ok(12));
+    assert_eq!(open(0), Err(OpenError::Replay));
+    assert_eq!(open(count), Ok(12), "a new one always");
+}
+
+/// What a key seals with is handed out by one, and once.
+#[test]
+fn an_index_is_handed_out_once() {
+    let [(mut tx, _), (mut other, _)] = [SrtpProfile::AeadAes256Gcm; 2].map(pair);
+    let mut indices = tx.indices(SSRC).expect("the first to ask");
+    assert!(tx.indices(SSRC).is_none(), "the second");
+    assert!(other.indices(SSRC).is_some(), "another key has numbers of its own");
+    let claim = |indices: &mut PacketIndices, seq| indices.claim(SeqNo(seq)).map(|it| it.seq().0);
+    assert_eq!(claim(&mut indices, 100), Ok(100));
+    assert_eq!(claim(&mut indices, 100), Err(DropReason::Late));
+    assert_eq!(claim(&mut indices, 99), Ok(99), "late, and the first with this number");
+    assert_eq!(claim(&mut indices, 99), Err(DropReason::Late));
+    assert_eq!(claim(&mut indices, 5000), Ok(5000));
+    assert_eq!(claim(&mut indices, 101), Err(DropReason::Late), "nobody knows any more");
+    assert_eq!(claim(&mut indices, (1 << 48) - 1), Ok((1 << 48) - 1));
+    assert_eq!(claim(&mut indices, 1 << 48), Err(DropReason::IndexSpent));
+}
+
+#[test]
+#[should_panic(expected = "under its own key")]
+fn an_index_of_another_key_seals_nothing() {
+    let (mut tx, _) = pair(SrtpProfile::AeadAes256Gcm);
+    let other = SrtpTx::new(SrtpProfile::AeadAes256Gcm, &[7; 32], &[7; 12]);
+    let index = tx.indices(SSRC).expect("the first to ask").claim(SeqNo(1)).expect("the first");
+    other.seal_rtp(&mut [0; 64], 12, 20, index);
 }
 
 /// Sends `order` (indices) through one stream and returns those that came out, in order.

@@ -1,5 +1,7 @@
 //! RFC 3711 appendix B.2 and B.3; RFC 7714 sections 16 and 17.
 
+use std::collections::HashSet;
+
 use super::super::keys::{Ctr, Purpose, SessionKeys, nonce, salt_number};
 use super::super::window::RtcpWindows;
 use super::super::{Cipher, E_FLAG, OpenError, SrtpProfile, SrtpRx, SrtpTx};
@@ -53,7 +55,8 @@ fn halves(profile: SrtpProfile) -> (SrtpTx, SrtpRx) {
         Cipher::new(profile, &keys)
     };
     let rx = SrtpRx { rtp: cipher(), rtcp: cipher(), rtcp_windows: RtcpWindows::default() };
-    (SrtpTx { rtp: cipher(), rtcp: cipher(), rtcp_index: RTCP_INDEX }, rx)
+    let ssrcs = HashSet::new();
+    (SrtpTx { rtp: cipher(), rtcp: cipher(), key: 1, ssrcs, rtcp_index: RTCP_INDEX }, rx)
 }
 
 const RTCP_INDEX: u32 = 0x5d4;
