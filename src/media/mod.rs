@@ -3,10 +3,12 @@
 
 pub mod keyframe;
 pub mod rewrite;
+pub mod skipped;
 pub mod stream_rx;
 pub mod stream_tx;
 
 pub use keyframe::KeyFrameRequest;
 pub use rewrite::Rewrite;
+pub use skipped::Skipped;
 pub use stream_rx::{SourceClock, StreamRx};
 pub use stream_tx::StreamTx;

@@ -42,6 +42,10 @@ pub struct StreamRx {
     expected_prior: u64,
     received_prior: u64,
     clock: Option<SourceClock>,
+    /// When the latest media came.
+    heard_at: Timestamp,
+    /// Whose place it took.
+    replaced: Option<Ssrc>,
 }
 
 impl StreamRx {
@@ -58,7 +62,19 @@ impl StreamRx {
             expected_prior: 0,
             received_prior: 0,
             clock: None,
+            heard_at: Timestamp::START,
+            replaced: None,
         }
+    }
+
+    /// The same in the place of another stream.
+    pub fn after(self, replaced: Option<Ssrc>) -> Self {
+        Self { replaced, ..self }
+    }
+
+    /// Whether it has taken the place of the stream with this SSRC.
+    pub fn follows(&self, ssrc: Ssrc) -> bool {
+        self.replaced == Some(ssrc)
     }
 
     /// Whose packets these are.
@@ -66,12 +82,19 @@ impl StreamRx {
         self.ssrc
     }
 
-    /// An authentic packet, each once.
-    pub fn handle_packet(&mut self, now: Timestamp, seq: SeqNo, timestamp: u32) {
+    /// An authentic packet of this SSRC that carries something else than the source's media: it has
+    /// come, and its timestamp may mean anything (RFC 4733 §2.2.1: a tone's stands still).
+    pub fn handle_other(&mut self, seq: SeqNo) {
         let first = self.first.get_or_insert(seq);
         *first = (*first).min(seq);
         self.highest = self.highest.max(seq);
         self.received += 1;
+    }
+
+    /// An authentic packet of media, each once.
+    pub fn handle_packet(&mut self, now: Timestamp, seq: SeqNo, timestamp: u32) {
+        self.handle_other(seq);
+        self.heard_at = now;
         let arrival = u128::from(now.as_micros()) * u128::from(self.clock_rate) / 1_000_000;
         let transit = (arrival as u32).wrapping_sub(timestamp);
         if let Some(previous) = self.transit.replace(transit) {
@@ -81,6 +104,11 @@ impl StreamRx {
             let d = u64::from(d.unsigned_abs()).min(u64::from(self.clock_rate));
             self.jitter_16 = self.jitter_16 + d - ((self.jitter_16 + 8) >> 4);
         }
+    }
+
+    /// When the latest media came.
+    pub fn heard_at(&self) -> Timestamp {
+        self.heard_at
     }
 
     /// The source's sender report.

@@ -9,8 +9,8 @@ use super::allowance::Allowance;
 use super::timers::Armed;
 use crate::protocol::{Direction, Error, HeaderExtension, SourceParameters};
 use crate::transport::Transport;
-use crate::transport::srtp::{OpenError, Retired, RtpWindow};
-use crate::types::limit::SSRCS_MAX;
+use crate::transport::srtp::{OpenError, Retired, RtpWindow, SrtpRx};
+use crate::types::limit::{DATAGRAM_MAX, SSRCS_MAX};
 use crate::types::{
     Deadline, DropReason, Mid, PeerKey, Pt, Reason, ReceiverKey, Rid, SenderKey, SeqNo, Ssrc,
     Timestamp, TransportId, TransportKey,
@@ -35,6 +35,8 @@ struct Stream {
     target: Option<Target>,
     /// The target said that this SSRC is its own, rather than being matched by what a packet says.
     declared: bool,
+    /// It has been somebody's, so no payload type makes it another's (PROTOCOL section 6).
+    orphaned: bool,
 }
 
 /// What a Receiver declared besides SSRCs, to find its packets by.
@@ -44,6 +46,16 @@ struct Declared {
     mid: Option<Mid>,
     rids: Vec<(Rid, u8)>,
     payload_types: Vec<Pt>,
+    /// It said neither under which SSRCs nor with which mid its packets come.
+    anonymous: bool,
+}
+
+/// What a packet says about whose it is.
+#[derive(Debug, Default)]
+struct Names {
+    mid: Option<Mid>,
+    rid: Option<Rid>,
+    repaired: Option<Rid>,
 }
 
 /// Ids of the header extensions that say whose a packet is; one meaning a transport.
@@ -125,8 +137,10 @@ impl Association {
         packet: &mut [u8],
     ) -> Result<(usize, SeqNo, Target), DropReason> {
         let known = self.streams.get(&header.ssrc);
-        let target = known.and_then(|stream| stream.target);
-        let target = target.or_else(|| self.resolve(header, packet));
+        let target = match known {
+            Some(stream) if stream.declared => stream.target,
+            _ => self.resolve(header, packet, known),
+        };
         let unknown;
         let window = match known {
             Some(stream) => &stream.window,
@@ -135,10 +149,13 @@ impl Association {
                 &unknown
             }
         };
-        let seq = window.estimate(header.seq);
+        let (seq, is_first) = (window.estimate(header.seq), window.highest().is_none());
         window.check(seq).map_err(drop_reason)?;
         let rx = self.transport.rx().ok_or(DropReason::NoKeys)?;
-        let len = rx.open_rtp(packet, header.len, header.ssrc, seq).map_err(drop_reason)?;
+        let (len, seq) = match is_first {
+            true => open_first(rx, packet, header, seq)?,
+            false => (rx.open_rtp(packet, header.len, header.ssrc, seq).map_err(drop_reason)?, seq),
+        };
         self.transport.ice_mut().handle_authentic(now);
         // An SSRC that we send under is not the client's to use.
         let target = target.filter(|_| !self.senders.contains_key(&header.ssrc));
@@ -146,6 +163,7 @@ impl Association {
         stream.window.accept(seq);
         stream.heard_at = now;
         stream.target = target;
+        stream.orphaned &= target.is_none();
         Ok((len, seq, target.ok_or(DropReason::NoReceiver)?))
     }
 
@@ -160,17 +178,19 @@ impl Association {
             heard_at: now,
             target: None,
             declared: false,
+            orphaned: retired.highest(ssrc).is_some(),
         })
     }
 
     /// Where there are as many undeclared SSRCs as may be, the one that was silent longest is
-    /// followed no more. What has come of it is a replay all the same if it comes again.
+    /// followed no more, of those that are nobody's if there are any. What has come of it is a
+    /// replay all the same if it comes again.
     fn make_room(&mut self) {
         let undeclared = self.streams.iter().filter(|(_, stream)| !stream.declared);
         if undeclared.clone().count() < SSRCS_MAX {
             return;
         }
-        let silent = undeclared.min_by_key(|(ssrc, stream)| (stream.heard_at, **ssrc));
+        let silent = undeclared.min_by_key(|(ssrc, it)| (it.target.is_some(), it.heard_at, **ssrc));
         let silent = silent.map(|(ssrc, _)| *ssrc);
         if let Some((ssrc, stream)) = silent.and_then(|ssrc| self.streams.remove_entry(&ssrc))
             && let Some(highest) = stream.window.highest()
@@ -194,41 +214,31 @@ impl Association {
         Ok(len)
     }
 
-    /// Whose an unknown SSRC's packet says it is (PROTOCOL section 6): by mid and rid, by mid, by a
-    /// payload type that only one Receiver uses.
-    fn resolve(&self, header: &RtpHeader, packet: &[u8]) -> Option<Target> {
-        let (mut mid, mut rid, mut repaired) = (None, None, None);
-        for (id, element) in header.extensions(packet) {
-            match Some(id) {
-                id if id == self.ids.mid => mid = Mid::new(element),
-                id if id == self.ids.rid => rid = Rid::new(element),
-                id if id == self.ids.repaired_rid => repaired = Rid::new(element),
-                _ => {}
-            }
+    /// Whose a packet is under an SSRC that nobody has declared (PROTOCOL section 6): whose mid it
+    /// names, whatever was thought before; else whose packets of this SSRC were; else whose payload
+    /// type it can only be.
+    fn resolve(&self, header: &RtpHeader, packet: &[u8], known: Option<&Stream>) -> Option<Target> {
+        let names = self.ids.read(header, packet);
+        let before = known.and_then(|stream| stream.target);
+        if let Some(mid) = names.mid {
+            // RFC 9143 §9.2: a mid that is nobody's makes the packet nobody's.
+            let named = self.declared.iter().find(|declared| declared.mid == Some(mid))?;
+            let same = before.filter(|before| before.receiver == named.receiver);
+            return if names.has_rid() {
+                named.target(&names)
+            } else {
+                same.or(named.target(&names))
+            };
         }
-        let named = mid.and_then(|mid| self.declared.iter().find(|d| d.mid == Some(mid)));
-        let declared = match named {
-            Some(declared) => declared,
-            None => {
-                // Whoever has another mid than the packet is not the one who sent it.
-                let mut users = self.declared.iter().filter(|declared| {
-                    let may_be = mid.is_none() || declared.mid.is_none();
-                    may_be && declared.payload_types.contains(&header.pt)
-                });
-                let only = users.next()?;
-                if users.next().is_some() {
-                    return None;
-                }
-                only
-            }
-        };
-        let encoding = match repaired.or(rid) {
-            Some(rid) if !declared.rids.is_empty() => {
-                declared.rids.iter().find(|(known, _)| *known == rid)?.1
-            }
-            _ => 0,
-        };
-        Some(Target { receiver: declared.receiver, encoding, rtx: repaired.is_some() })
+        if before.is_some() || known.is_some_and(|stream| stream.orphaned) {
+            return before;
+        }
+        let mut users = self
+            .declared
+            .iter()
+            .filter(|declared| declared.anonymous && declared.payload_types.contains(&header.pt));
+        let only = users.next().filter(|_| self.retired.highest(header.ssrc).is_none())?;
+        if users.next().is_some() { None } else { only.target(&names) }
     }
 
     /// Whose this SSRC is, where that is known for sure.
@@ -286,7 +296,7 @@ impl Association {
                 if let Some(ssrc) = ssrc {
                     let stream = self.stream(now, ssrc);
                     stream.target = Some(Target { receiver, encoding, rtx });
-                    stream.declared = true;
+                    (stream.declared, stream.orphaned) = (true, false);
                 }
             }
         }
@@ -296,14 +306,17 @@ impl Association {
             mid: source.mid,
             rids: rids.filter_map(|(index, e)| e.rid.map(|rid| (rid, index))).collect(),
             payload_types: source.payload_types.iter().map(|(pt, _)| *pt).collect(),
+            anonymous: source.mid.is_none()
+                && source.encodings.iter().all(|it| it.ssrc.or(it.rtx_ssrc).is_none()),
         });
     }
 
-    /// Forgets a Receiver; what comes on its SSRCs belongs to nobody now.
+    /// Forgets a Receiver; what comes on its SSRCs belongs to nobody until somebody declares them,
+    /// or a packet names somebody.
     pub(super) fn remove_source(&mut self, receiver: ReceiverKey) {
         for stream in self.streams.values_mut() {
             if stream.target.is_some_and(|target| target.receiver == receiver) {
-                (stream.target, stream.declared) = (None, false);
+                (stream.target, stream.declared, stream.orphaned) = (None, false, true);
             }
         }
         self.declared.retain(|declared| declared.receiver != receiver);
@@ -319,7 +332,43 @@ impl Association {
     }
 }
 
+impl Declared {
+    /// Which of its streams a packet is of; `None`: one that it did not declare.
+    fn target(&self, names: &Names) -> Option<Target> {
+        let encoding = match names.repaired.or(names.rid) {
+            Some(rid) if !self.rids.is_empty() => {
+                self.rids.iter().find(|(known, _)| *known == rid)?.1
+            }
+            _ => 0,
+        };
+        Some(Target { receiver: self.receiver, encoding, rtx: names.repaired.is_some() })
+    }
+}
+
+impl Names {
+    fn has_rid(&self) -> bool {
+        self.rid.or(self.repaired).is_some()
+    }
+}
+
 impl RoutingIds {
+    /// What a packet says in these extensions.
+    fn read(&self, header: &RtpHeader, packet: &[u8]) -> Names {
+        let mut names = Names::default();
+        if self.mid.or(self.rid).or(self.repaired_rid).is_none() {
+            return names;
+        }
+        for (id, element) in header.extensions(packet) {
+            match Some(id) {
+                id if id == self.mid => names.mid = Mid::new(element),
+                id if id == self.rid => names.rid = Rid::new(element),
+                id if id == self.repaired_rid => names.repaired = Rid::new(element),
+                _ => {}
+            }
+        }
+        names
+    }
+
     /// With a further source's ids; an id or a meaning that is taken otherwise is an error.
     fn merge(mut self, source: &SourceParameters) -> Result<Self, Error> {
         for (extension, id) in &source.extensions {
@@ -340,6 +389,29 @@ impl RoutingIds {
 
 fn taken(field: &str, value: impl std::fmt::Display) -> Error {
     Error::bad_request(format!("rtpParameters.{field}: {value} is taken on this transport"))
+}
+
+/// Opens a packet of an SSRC of which nothing has come yet. Where a stream starts just before the
+/// sequence rolls over and its first packets are lost, this one is of roll-over count 1.
+#[cold]
+fn open_first(
+    rx: &SrtpRx,
+    packet: &mut [u8],
+    header: &RtpHeader,
+    seq: SeqNo,
+) -> Result<(usize, SeqNo), DropReason> {
+    let mut copy = [0; DATAGRAM_MAX];
+    let copy = copy.get_mut(..packet.len()).ok_or(DropReason::TooLong)?;
+    copy.copy_from_slice(packet);
+    match rx.open_rtp(packet, header.len, header.ssrc, seq) {
+        Err(OpenError::BadTag) if header.seq < 1 << 15 => {
+            let seq = SeqNo(seq.0 + (1 << 16));
+            packet.copy_from_slice(copy);
+            let len = rx.open_rtp(packet, header.len, header.ssrc, seq).map_err(drop_reason)?;
+            Ok((len, seq))
+        }
+        opened => Ok((opened.map_err(drop_reason)?, seq)),
+    }
 }
 
 /// Of an SSRC that is not followed: nothing has come yet, or nobody knows what but how far.

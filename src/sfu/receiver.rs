@@ -1,17 +1,19 @@
 //! A Receiver takes one media source from one client: its streams, what its Senders announce, and
 //! the list of enabled Senders that the fan-out walks.
 
+use std::time::Duration;
+
 use slotmap::DenseSlotMap;
 
 use super::sender::{Arrival, Sender};
 use super::timers::Armed;
-use crate::media::{KeyFrameRequest, SourceClock, StreamRx};
+use crate::media::{KeyFrameRequest, Skipped, SourceClock, StreamRx};
 use crate::protocol::{AppData, Json, PtRole, SourceParameters};
 use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use crate::types::{
     DropReason, Kind, PeerKey, Pt, ReceiverId, SenderKey, SeqNo, Ssrc, Timestamp, TransportKey,
 };
-use crate::wire::codec::{red, starts_key_frame};
+use crate::wire::codec::{self, Start, red};
 use crate::wire::rtp::{HeaderRewrite, RtpHeader};
 use crate::wire::rtp_ext::ExtensionMap;
 
@@ -26,6 +28,10 @@ enum Payload {
 
 /// Which of the source's encodings is forwarded until there is layer selection.
 const FORWARDED_ENCODING: usize = 0;
+
+/// How long a stream has to be silent before the one that it replaced may come back: what is still
+/// under way of that one must not interrupt it.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// The server's end of one source.
 ///
@@ -53,6 +59,8 @@ pub(super) struct Receiver {
     pub(super) streams: Vec<Option<StreamRx>>,
     /// Counts the streams that have followed each other in the forwarded encoding.
     pub(super) generation: u32,
+    /// What of the forwarded stream goes to nobody.
+    skipped: Skipped,
     pub(super) key_frames: KeyFrameRequest,
     pub(super) senders: DenseSlotMap<SenderKey, Sender>,
     pub(super) armed: Armed,
@@ -113,6 +121,7 @@ impl Receiver {
             extensions,
             streams,
             generation: 0,
+            skipped: Skipped::default(),
             key_frames: KeyFrameRequest::default(),
             senders: DenseSlotMap::with_key(),
             armed: Armed::default(),
@@ -132,24 +141,32 @@ impl Receiver {
     ) -> Result<Arrival, DropReason> {
         let payload = self.payloads[usize::from(header.pt.0)];
         let pt = match payload {
-            Payload::Undeclared => return Err(DropReason::PayloadType),
-            Payload::Rtx => return Err(DropReason::Rtx),
+            Payload::Undeclared => {
+                self.note_other(encoding, header, seq);
+                return Err(DropReason::PayloadType);
+            }
+            Payload::Rtx => {
+                self.note_other(encoding, header, seq);
+                return Err(DropReason::Rtx);
+            }
             Payload::Media(pt) | Payload::Red(pt) => pt,
         };
-        self.note_arrival(now, encoding, header, seq);
+        self.note_arrival(now, encoding, header, seq)?;
         if encoding != FORWARDED_ENCODING {
             return Err(DropReason::OtherEncoding);
         }
-        let starts_key_frame = starts_key_frame(self.source.codec, &packet[header.len..]);
-        if starts_key_frame {
+        let start = codec::start(self.source.codec, &packet[header.len..]);
+        if start == Start::Whole {
             self.key_frames.handle_key_frame();
         }
         if self.paused {
             return Err(DropReason::ReceiverPaused);
         }
         if packet.len() + SRTP_TRAILER_MAX > DATAGRAM_MAX {
+            self.skipped.skip(seq);
             return Err(DropReason::TooLong);
         }
+        let seq = self.skipped.pass(seq);
         let (extensions, ssrc) = (&self.extensions, self.tx_ssrc);
         let rewrite = HeaderRewrite { pt, seq: 0, timestamp: 0, ssrc, extensions };
         let header_len = header.rewrite(packet, &rewrite, staged);
@@ -159,22 +176,48 @@ impl Receiver {
             red::rewrite_payload_types(body, |pt| self.block_pt(pt));
         }
         let (generation, timestamp) = (self.generation, header.timestamp);
-        Ok(Arrival { now, generation, seq, timestamp, starts_key_frame })
+        Ok(Arrival { now, generation, seq, timestamp, starts_key_frame: start != Start::None })
     }
 
     /// Statistics of the stream; another SSRC in the same encoding is a new stream, and its packets
     /// say so: those of the one before may still wait to be forwarded.
-    fn note_arrival(&mut self, now: Timestamp, encoding: usize, header: &RtpHeader, seq: SeqNo) {
+    fn note_arrival(
+        &mut self,
+        now: Timestamp,
+        encoding: usize,
+        header: &RtpHeader,
+        seq: SeqNo,
+    ) -> Result<(), DropReason> {
         let stream = &mut self.streams[encoding];
-        let known = stream.as_ref().is_some_and(|stream| stream.ssrc() == header.ssrc);
-        if !known {
-            let replaced = stream.replace(StreamRx::new(header.ssrc, self.clock_rate)).is_some();
-            if replaced && encoding == FORWARDED_ENCODING {
-                self.generation = self.generation.wrapping_add(1);
+        if stream.as_ref().is_none_or(|stream| stream.ssrc() != header.ssrc) {
+            let before = stream.as_ref();
+            if before
+                .is_some_and(|it| it.follows(header.ssrc) && now.since(it.heard_at()) < SILENCE)
+            {
+                return Err(DropReason::Late);
             }
+            let before = before.map(StreamRx::ssrc);
+            if before.is_some() && encoding == FORWARDED_ENCODING {
+                self.generation = self.generation.wrapping_add(1);
+                self.skipped = Skipped::default();
+            }
+            *stream = Some(StreamRx::new(header.ssrc, self.clock_rate).after(before));
         }
-        if let Some(stream) = &mut self.streams[encoding] {
+        if let Some(stream) = stream {
             stream.handle_packet(now, seq, header.timestamp);
+        }
+        Ok(())
+    }
+
+    /// A packet that is no media of the source's, among those that are: it has come, and for
+    /// viewers it never was there.
+    fn note_other(&mut self, encoding: usize, header: &RtpHeader, seq: SeqNo) {
+        let stream = self.streams[encoding].as_mut();
+        if let Some(stream) = stream.filter(|stream| stream.ssrc() == header.ssrc) {
+            stream.handle_other(seq);
+            if encoding == FORWARDED_ENCODING {
+                self.skipped.skip(seq);
+            }
         }
     }
 

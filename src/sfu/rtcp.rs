@@ -9,7 +9,7 @@ use super::receiver::Receiver;
 use super::router::Router;
 use crate::media::StreamRx;
 use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
-use crate::types::{DropReason, ReceiverKey, ShardStats, Ssrc, Timestamp, TransportKey};
+use crate::types::{DropReason, ReceiverKey, SenderKey, ShardStats, Ssrc, Timestamp, TransportKey};
 use crate::wire::rtcp::{self, CompoundWriter, ReportBlock, RtcpPacket};
 
 /// Longest compound packet that is sent: fits a 1280-byte path with IPv6 and UDP headers.
@@ -74,8 +74,24 @@ impl Router {
         out: &mut impl Outbox,
     ) {
         let sender = self.transports.get(key).and_then(|a| a.senders.get(&ssrc));
-        if let Some((receiver, _)) = sender.copied() {
-            self.ask_key_frame(now, receiver, out);
+        if let Some((receiver, sender)) = sender.copied() {
+            self.ask_key_frame_for(now, receiver, sender, out);
+        }
+    }
+
+    /// A client asks for a key frame of what it receives. While it has stopped that, it needs none:
+    /// Firefox asks seconds after it has stopped, which would cost the source a key frame, and the
+    /// client the wait for its next one.
+    pub(super) fn ask_key_frame_for(
+        &mut self,
+        now: Timestamp,
+        key: ReceiverKey,
+        sender: SenderKey,
+        out: &mut impl Outbox,
+    ) {
+        let sender = self.receivers.get(key).and_then(|receiver| receiver.senders.get(sender));
+        if sender.is_some_and(|sender| !sender.is_stopped()) {
+            self.ask_key_frame(now, key, out);
         }
     }
 

@@ -99,6 +99,11 @@ impl Sender {
         self.generation == generation
     }
 
+    /// Whether the client has stopped it.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.gate == Gate::Stopped
+    }
+
     /// Whether nothing goes out before a key frame.
     pub(super) fn awaits_key_frame(&self) -> bool {
         matches!(self.gate, Gate::KeyFrame { .. })

@@ -218,8 +218,9 @@ impl Client {
                 assert_eq!(cname, view.cname());
             }
             Rtcp::Pli { media_ssrc } => {
-                let mut sources = self.sources.values();
-                let source = sources.find(|it| it.transport == link && it.sends_under(*media_ssrc));
+                let here = self.sources.values().filter(|it| it.transport == link);
+                let source = here.clone().find(|it| it.ssrc == *media_ssrc);
+                let source = source.or(here.clone().find(|it| it.sends_under(*media_ssrc)));
                 let source = source.unwrap_or_else(|| panic!("{name}: whose is {report:?}?"));
                 assert_eq!(source.kind, Kind::Video);
                 assert!(!source.paused, "{name}: asked for key frames while paused");

@@ -63,6 +63,58 @@ fn a_source_is_asked_at_once_and_every_half_second_until_the_key_frame() {
     assert_eq!(world.key_frame_requests(a, VIDEO).last(), Some(&world.now));
 }
 
+/// Firefox asks for a key frame 3 s after it has stopped a Sender; then its own `playSender` would
+/// have to wait out the interval.
+#[test]
+fn a_viewer_who_has_stopped_needs_no_key_frame_until_it_plays() {
+    let (mut world, [a, b], video) = scene(11);
+    pictures(&mut world, a, &[Picture::Key, Picture::Delta]);
+    world.stop(b, video).expect("stops");
+    world.run_for(Duration::from_secs(3));
+    let before = world.key_frame_requests(a, VIDEO).len();
+    world.send_pli(b, video);
+    world.send_fir(b, video);
+    world.request(b, "requestKeyFrame", json!({"id": video})).expect("it is enabled");
+    world.run_for(STEP);
+    assert_eq!(world.key_frame_requests(a, VIDEO).len(), before);
+    world.play(b, video).expect("plays");
+    world.settle();
+    assert_eq!(world.key_frame_requests(a, VIDEO)[before..], [world.now], "at once");
+}
+
+/// An H264 picture without its parameters may be all that a source ever sends, or what came while
+/// they were lost: the viewer gets it, and the source is asked on.
+#[test]
+fn a_picture_without_its_parameters_starts_a_viewer_and_does_not_end_the_asking() {
+    let (mut world, [a, b], _) = scene(12);
+    let source = world.new_source(Kind::Video, SEND);
+    let mut parameters = source.rtp_parameters();
+    parameters["codecs"] = json!([{"name": "H264", "mimeType": "video/H264", "clockRate": 90000,
+        "payloadType": 120, "parameters": {"packetization-mode": 1,
+        "profile-level-id": "42e01f", "level-asymmetry-allowed": 1}}]);
+    world.create_receiver_with(a, 9, source, parameters).expect("a Receiver");
+    let sender = world.sender_of(b, (a, 9));
+    world.enable(b, sender, RECEIVE).expect("enables");
+    world.settle();
+    // Unit types: the picture, another, the parameters.
+    for unit in [0x65, 0x65, 0x67] {
+        let now = world.now;
+        let source = world.source(a, 9);
+        let ssrc = source.ssrc;
+        let (seq, header_len, mut packet) = source.packet(now, Picture::Key);
+        packet[header_len] = unit;
+        packet[header_len + 1] = 0x80;
+        world.link(a, SEND).send_rtp(ssrc, seq, header_len, &packet);
+        world.flush();
+        world.run_for(6 * STEP);
+    }
+    let asked = world.key_frame_requests(a, 9).len();
+    assert_eq!(asked, 3, "at first, after 0.5 s, and after 1 s");
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(world.key_frame_requests(a, 9).len(), asked, "the parameters have come");
+    assert_eq!(world.received(b, sender).len(), 3);
+}
+
 #[test]
 fn nobody_is_asked_about_audio() {
     let (mut world, [a, b], _) = scene(2);
@@ -184,7 +236,15 @@ fn what_the_network_lost_stays_a_gap_over_the_roll_over_too() {
 #[test]
 fn a_source_that_goes_on_under_another_ssrc_is_one_stream_to_its_viewers() {
     use Picture::{Delta, Key};
-    let (mut world, [a, b], video) = scene(9);
+    let mut world = World::new(9);
+    let [a, b] = ["a", "b"].map(|name| world.member("room", name));
+    world.open(a, SEND, &Plan::SEND);
+    world.open(b, RECEIVE, &Plan::RECEIVE);
+    let mut source = world.new_source(Kind::Video, SEND);
+    source.declares_ssrc = false;
+    world.create_receiver(a, VIDEO, source).expect("a Receiver");
+    world.watch_all(b, RECEIVE);
+    let video = world.sender_of(b, (a, VIDEO));
     pictures(&mut world, a, &[Key, Delta, Delta, Delta, Delta, Delta]);
     let source = world.source(a, VIDEO);
     (source.ssrc, source.seq) = (source.ssrc ^ 0xffff, 60_000);

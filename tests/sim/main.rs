@@ -27,6 +27,8 @@ mod events;
 mod handshakes;
 mod hostile;
 mod key_frames;
+mod left_out;
+mod matching;
 mod orders;
 mod overload;
 mod random_ops;

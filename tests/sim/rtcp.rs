@@ -84,6 +84,12 @@ pub(crate) fn pli(from: u32, media_ssrc: u32) -> Vec<u8> {
     to_bytes(&[0x80c9_0001, from, 0x81ce_0002, from, media_ssrc])
 }
 
+/// The same as a Full Intra Request (RFC 5104 §4.3.1).
+pub(crate) fn fir(from: u32, media_ssrc: u32, number: u8) -> Vec<u8> {
+    let number = u32::from(number) << 24;
+    to_bytes(&[0x80c9_0001, from, 0x84ce_0004, from, 0, media_ssrc, number])
+}
+
 /// A source's goodbye.
 pub(crate) fn bye(ssrc: u32) -> Vec<u8> {
     to_bytes(&[0x80c9_0001, ssrc, 0x81cb_0001, ssrc])

@@ -59,7 +59,7 @@ fn double(world: &mut World, who: Who, receiver: u32) -> Source {
 }
 
 #[test]
-fn packets_of_two_ssrcs_in_one_turn_get_numbers_of_their_own() {
+fn of_two_ssrcs_in_one_turn_the_later_one_goes_on() {
     for (kind, receiver) in [(Kind::Audio, AUDIO), (Kind::Video, VIDEO)] {
         let (mut world, [a, b], sender) = scene(1, kind);
         let mut first = world.source(a, receiver).clone();
@@ -72,7 +72,8 @@ fn packets_of_two_ssrcs_in_one_turn_get_numbers_of_their_own() {
             turn(&mut world, packets);
         }
         let received = world.received(b, sender);
-        assert_eq!(received.len(), 120, "each one, once");
+        // The first of the first, then all of its successor's: the rest is late.
+        assert_eq!(received.len(), 61);
         let numbers = received.windows(2).filter(|pair| pair[1].seq != pair[0].seq + 1);
         assert_eq!(numbers.count(), 0, "without a gap");
     }
@@ -116,11 +117,12 @@ fn no_order_of_streams_and_pauses_seals_a_number_twice() {
                 let source = &mut sources[rng.usize(..3)];
                 let picture = if rng.bool() { Picture::Key } else { Picture::Delta };
                 held.push(sealed(&mut world, a, source, picture));
-                source.seq += [0, 0, 0, 1, 5, 2000, 32_000][rng.usize(..7)];
+                source.seq += [0, 0, 0, 1, 5, 300][rng.usize(..6)];
             }
             rng.shuffle(&mut held);
             let now = held.split_off(rng.usize(..=held.len()));
             turn(&mut world, now);
+            world.run_for(Duration::from_millis(rng.u64(..1000)));
             match rng.u8(..10) {
                 0 => world.pause(a, receiver).expect("pauses"),
                 1 | 2 => world.resume(a, receiver).expect("resumes"),
@@ -214,12 +216,12 @@ fn nothing_recorded_is_heard_again_after_hundreds_of_ssrcs() {
     assert!(world.received(b, sender).is_empty());
 }
 
-/// A declared source is followed however many others come, and one that was pushed out goes on
-/// where it was, its roll-overs included.
+/// Whose packets go on is followed however many others come, and who was pushed out goes on where
+/// he was, roll-overs included, once he is somebody's.
 #[test]
 fn a_full_table_costs_whoever_is_silent_and_never_a_newcomer() {
     let (mut world, [a, b], sender) = scene(6, Kind::Audio);
-    let mut guest = double(&mut world, a, AUDIO);
+    let mut guest = world.new_source(Kind::Video, SEND);
     for _ in 0..6 {
         let packet = sealed(&mut world, a, &mut guest, Picture::Key);
         turn(&mut world, vec![packet]);
@@ -227,11 +229,15 @@ fn a_full_table_costs_whoever_is_silent_and_never_a_newcomer() {
     }
     others(&mut world, a, 3 * SSRCS_MAX);
     world.forget_packets();
-    let packet = sealed(&mut world, a, &mut guest, Picture::Key);
-    turn(&mut world, vec![packet]);
     world.packet(a, AUDIO, Picture::Key);
     world.settle();
-    assert_eq!(world.received(b, sender).len(), 2, "the guest, and who was there before");
+    assert_eq!(world.received(b, sender).len(), 1);
+    world.create_receiver(a, VIDEO, guest).expect("a Receiver");
+    world.watch_all(b, RECEIVE);
+    world.packet(a, VIDEO, Picture::Key);
+    world.settle();
+    let sender = world.sender_of(b, (a, VIDEO));
+    assert_eq!(world.received(b, sender).len(), 1);
     assert_eq!(world.drops(DropReason::SrtpBadTag), 0);
 }
 

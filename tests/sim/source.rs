@@ -6,6 +6,10 @@ use std::time::Duration;
 use corinth::types::{Kind, Timestamp};
 use serde_json::{Value, json};
 
+/// Ids of the extensions that say whose a packet is.
+const MID: u8 = 4;
+const RID: u8 = 5;
+
 /// What a packet of a source shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Picture {
@@ -23,6 +27,10 @@ pub(crate) struct Source {
     pub(crate) ssrc: u32,
     /// Whether it declares its SSRC, or is to be found by its payload type.
     pub(crate) declares_ssrc: bool,
+    /// What it declares besides, and its packets say.
+    pub(crate) mid: Option<&'static str>,
+    /// See [`Source::mid`].
+    pub(crate) rid: Option<&'static str>,
     /// Unique in the world; in every payload, and in the `appData` of its Receiver.
     pub(crate) tag: u32,
     pub(crate) paused: bool,
@@ -49,6 +57,8 @@ impl Source {
             transport,
             ssrc: rng.u32(1..),
             declares_ssrc: true,
+            mid: None,
+            rid: None,
             tag,
             paused: false,
             seq: rng.u64(..1 << 15),
@@ -87,12 +97,18 @@ impl Source {
                 "urn:3gpp:video-orientation",
             ),
         };
-        let encoding = if self.declares_ssrc { json!({"ssrc": self.ssrc}) } else { json!({}) };
+        let ssrc = self.declares_ssrc.then_some(self.ssrc);
+        let mut extensions = vec![json!({"uri": extension, "id": 1})];
+        if self.mid.is_some() {
+            extensions.push(json!({"uri": "urn:ietf:params:rtp-hdrext:sdes:mid", "id": MID}));
+            let uri = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
+            extensions.push(json!({"uri": uri, "id": RID}));
+        }
         json!({
-            "muxId": null,
+            "muxId": self.mid,
             "codecs": codecs,
-            "headerExtensions": [{"uri": extension, "id": 1}],
-            "encodings": [encoding],
+            "headerExtensions": extensions,
+            "encodings": [{"ssrc": ssrc, "rid": self.rid}],
             "rtcp": {"cname": format!("c{}", self.tag), "reducedSize": true, "mux": true},
         })
     }
@@ -110,8 +126,17 @@ impl Source {
         packet.extend((seq as u16).to_be_bytes());
         packet.extend(self.timestamp(at).to_be_bytes());
         packet.extend(self.ssrc.to_be_bytes());
-        // One declared element and one that was not (id 9, two bytes).
-        packet.extend([0xbe, 0xde, 0, 2, 0x10, 0x7f, 0x91, 1, 2, 0, 0, 0]);
+        // One declared element and one that was not (id 9, two bytes), then whose it is.
+        let mut block = vec![0x10, 0x7f, 0x91, 1, 2];
+        for (id, text) in [(MID, self.mid), (RID, self.rid)] {
+            if let Some(text) = text {
+                block.push(id << 4 | (text.len() - 1) as u8);
+                block.extend(text.bytes());
+            }
+        }
+        block.resize(block.len().next_multiple_of(4), 0);
+        packet.extend([0xbe, 0xde, 0, (block.len() / 4) as u8]);
+        packet.extend(block);
         let header_len = packet.len();
         // RFC 7741: the start of a partition, then VP8's own P bit, inverted.
         packet.extend([0x10, u8::from(picture == Picture::Delta)]);

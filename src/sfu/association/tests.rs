@@ -78,7 +78,7 @@ fn resolve(
     packet.push((block.len() / 4) as u8);
     packet.extend(block);
     let header = RtpHeader::parse(&packet).expect("it is well-formed");
-    let target = association.resolve(&header, &packet)?;
+    let target = association.resolve(&header, &packet, None)?;
     let index = receivers.iter().position(|key| *key == target.receiver)?;
     Some((index, target.encoding, target.rtx))
 }
@@ -111,11 +111,14 @@ fn by_mid_and_rid_then_by_mid_then_by_payload_type() {
     assert_eq!(whose(96, &[(MID, "cam"), (RID, "x")]), None, "a layer that was not declared");
     assert_eq!(whose(100, &[(MID, "mic"), (RID, "h")]), Some((1, 0, false)), "it has no layers");
 
-    assert_eq!(whose(96, &[]), Some((0, 0, false)));
-    assert_eq!(whose(97, &[]), None, "three use it");
+    assert_eq!(whose(102, &[]), Some((2, 0, false)), "it has said nothing else");
+    assert_eq!(whose(96, &[]), None, "its packets have a mid");
     assert_eq!(whose(98, &[]), None, "nobody uses it");
-    assert_eq!(whose(102, &[(MID, "?")]), Some((2, 0, false)), "it has declared no mid");
-    assert_eq!(whose(96, &[(MID, "?")]), None, "it has another mid");
+    assert_eq!(
+        whose(102, &[(MID, "?")]),
+        None,
+        "somebody who was not declared yet, or not any more"
+    );
 }
 
 /// A client may send before its `createReceiver` has come.

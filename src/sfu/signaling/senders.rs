@@ -90,8 +90,8 @@ impl Router {
         id: SenderId,
         out: &mut impl Outbox,
     ) -> Result<(), Error> {
-        let (receiver, _) = self.enabled_sender_of(key, id)?;
-        self.ask_key_frame(now, receiver, out);
+        let (receiver, sender) = self.enabled_sender_of(key, id)?;
+        self.ask_key_frame_for(now, receiver, sender, out);
         Ok(())
     }
 

@@ -19,8 +19,8 @@ const INDEX_END: u64 = 1 << 48;
 ///
 /// A stream starts at roll-over count 0. If its first packets straddle the wrap from 65535 to 0 and
 /// one from behind the wrap arrives first, that one is not recognized (its tag is bad: nothing is
-/// learned from it); one from before the wrap then puts the count right. Only if all of those are
-/// lost does the stream stay dark, which is why senders start below 2^15.
+/// learned from it); one from before the wrap then puts the count right. If all of those are lost,
+/// whoever opens the first packet tries count 1 as well.
 #[derive(Debug, Clone, Default)]
 pub struct RtpWindow {
     highest: Option<SeqNo>,

@@ -13,19 +13,30 @@ mod vp9;
 
 use crate::types::Codec;
 
-/// Whether `payload` (without RTP padding) is the first packet of a key frame, so that someone who
-/// has seen nothing before it can start here. Sound can start anywhere. A payload that is
-/// malformed or too short to tell is no start.
-pub fn starts_key_frame(codec: Codec, payload: &[u8]) -> bool {
-    let starts = match codec {
-        Codec::Opus | Codec::Pcmu | Codec::Pcma => Some(true),
-        Codec::Vp8 => vp8::starts_key_frame(payload),
-        Codec::Vp9 => vp9::starts_key_frame(payload),
-        Codec::H264 => h264::starts_key_frame(payload),
-        Codec::H265 => h265::starts_key_frame(payload),
-        Codec::Av1 => av1::starts_key_frame(payload),
+/// What someone who has seen nothing before a packet can begin with there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Start {
+    /// Nothing.
+    None,
+    /// A picture that needs no other, if the decoder has its parameters from somewhere else.
+    Picture,
+    /// All that it takes.
+    Whole,
+}
+
+/// What begins with `payload` (without RTP padding): its first packet, where it is a key frame.
+/// Sound can start anywhere. A payload that is malformed or too short to tell is no start.
+pub fn start(codec: Codec, payload: &[u8]) -> Start {
+    let whole = |starts: Option<bool>| starts.map(|it| if it { Start::Whole } else { Start::None });
+    let start = match codec {
+        Codec::Opus | Codec::Pcmu | Codec::Pcma => Some(Start::Whole),
+        Codec::Vp8 => whole(vp8::starts_key_frame(payload)),
+        Codec::Vp9 => whole(vp9::starts_key_frame(payload)),
+        Codec::H264 => h264::start(payload),
+        Codec::H265 => h265::start(payload),
+        Codec::Av1 => whole(av1::starts_key_frame(payload)),
     };
-    starts.unwrap_or(false)
+    start.unwrap_or(Start::None)
 }
 
 /// The units of an aggregation packet of H264 or H265: each behind its length in 16 bits. Ends

@@ -10,7 +10,7 @@ const CODECS: [Codec; 5] = [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::H265, Co
 /// `payload` is a start as soon as `needed` of its bytes are there, and not before.
 fn assert_starts(codec: Codec, payload: &[u8], needed: usize) {
     for len in 0..=payload.len() {
-        let starts = starts_key_frame(codec, &payload[..len]);
+        let starts = start(codec, &payload[..len]) != Start::None;
         assert_eq!(starts, len >= needed, "{codec:?} {payload:02x?} cut to {len}");
     }
 }
@@ -23,7 +23,7 @@ fn assert_continues(codec: Codec, payload: &[u8]) {
 #[test]
 fn sound_starts_anywhere() {
     for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma] {
-        assert!(starts_key_frame(codec, &[]));
+        assert_eq!(start(codec, &[]), Start::Whole);
     }
 }
 
@@ -109,6 +109,29 @@ fn h265() {
     assert_continues(codec, &[0x62, 1, 0x81, 0x80, 9]);
 }
 
+/// A decoder that has no parameters yet can do nothing with the picture alone.
+#[test]
+fn a_picture_without_its_parameters_is_not_all_that_it_takes() {
+    for (payload, expected) in [
+        (&[0x65, 0x88][..], Start::Picture),
+        (&[0x7c, 0x85, 0x88], Start::Picture),
+        (&[0x67, 0x42], Start::Whole),
+        (&[0x7c, 0x87, 0x42], Start::Whole),
+        (&[0x78, 0, 2, 0x65, 0x88, 0, 2, 0x67, 0x42], Start::Whole),
+        (&[0x78, 0, 1, 0x68, 0, 2, 0x65, 0x88], Start::Picture),
+    ] {
+        assert_eq!(start(Codec::H264, payload), expected, "{payload:02x?}");
+    }
+    for (payload, expected) in [
+        (&[0x26, 1, 0x80][..], Start::Picture),
+        (&[0x40, 1], Start::Picture),
+        (&[0x42, 1], Start::Whole),
+        (&[0x60, 1, 0, 2, 0x40, 1, 0, 2, 0x42, 1, 0, 3, 0x26, 1, 0x80], Start::Whole),
+    ] {
+        assert_eq!(start(Codec::H265, payload), expected, "{payload:02x?}");
+    }
+}
+
 #[test]
 fn av1() {
     let codec = Codec::Av1;
@@ -176,7 +199,7 @@ proptest! {
     #[test]
     fn noise_never_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         for codec in CODECS {
-            let _ = starts_key_frame(codec, &bytes);
+            let _ = start(codec, &bytes);
         }
         let before = bytes.clone();
         red::rewrite_payload_types(&mut bytes, |pt| Pt(pt.0 ^ 1));

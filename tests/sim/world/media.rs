@@ -69,6 +69,14 @@ impl World {
         self.flush();
     }
 
+    /// The same by the older request (RFC 5104 §4.3.1).
+    pub(crate) fn send_fir(&mut self, who: Who, sender: u32) {
+        let transport = self[who].watched[&sender].transport;
+        let ssrc = self.ssrc_of(who, sender);
+        self.link(who, transport).send_rtcp(&rtcp::fir(1, ssrc, 1));
+        self.flush();
+    }
+
     /// The SSRC under which a viewer gets a Sender.
     pub(crate) fn ssrc_of(&self, viewer: Who, sender: u32) -> u32 {
         self[viewer].knowledge().sender(sender).expect("announced").ssrc()

@@ -152,9 +152,21 @@ impl World {
 
     /// `createReceiver` for a source.
     pub(crate) fn create_receiver(&mut self, who: Who, id: u32, source: Source) -> Result<(), u16> {
+        let parameters = source.rtp_parameters();
+        self.create_receiver_with(who, id, source, parameters)
+    }
+
+    /// The same with parameters of its own.
+    pub(crate) fn create_receiver_with(
+        &mut self,
+        who: Who,
+        id: u32,
+        source: Source,
+        parameters: Value,
+    ) -> Result<(), u16> {
         let data = json!({
             "id": id, "kind": source.kind, "transportId": source.transport,
-            "rtpParameters": source.rtp_parameters(), "paused": source.paused,
+            "rtpParameters": parameters, "paused": source.paused,
             "appData": {"tag": source.tag},
         });
         self.request(who, "createReceiver", data)?;
