@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::batch::concerns_no_datagram;
-use super::rx::{Datagram, Received};
+use super::received::{Datagram, Received};
 use super::sys::mmsg::BATCH;
 use super::sys::pool::{Lent, Pool};
 use super::sys::ring::{Ring, RxHead};

@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::batch::RxBatch;
+use super::received::{Datagram, Received};
 use super::ring::RingRx;
 use super::sys::ring::Ring;
 use super::udp::MediaSocket;
@@ -23,26 +24,6 @@ enum Backend {
     /// `recvmmsg`; and which socket the batch came from.
     Mmsg(RxBatch, SocketId),
     Ring(RingRx),
-}
-
-/// What one [`Rx::recv`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Received {
-    /// Datagrams, to be asked for by [`Rx::datagram`].
-    pub datagrams: usize,
-    /// Whether more may be waiting.
-    pub more: bool,
-}
-
-/// One datagram that was received.
-#[derive(Debug)]
-pub struct Datagram<'a> {
-    /// Which way it came; without flow label or needless scope.
-    pub path: Path,
-    /// What it says; at most `DATAGRAM_MAX` bytes, possibly none. May be decrypted in place.
-    pub bytes: &'a mut [u8],
-    /// It was longer than `DATAGRAM_MAX`, and `bytes` is only its beginning.
-    pub truncated: bool,
 }
 
 impl Rx {

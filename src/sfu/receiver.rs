@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use slotmap::DenseSlotMap;
 
-use super::sender::{Arrival, Sender};
+use super::sender::{Arrival, Sender, Source};
 use super::timers::Armed;
 use crate::media::{KeyFrameRequest, Skipped, SourceClock, StreamRx};
 use crate::protocol::{AppData, Json, PtRole, SourceParameters};
@@ -58,7 +58,7 @@ pub(super) struct Receiver {
     /// One an encoding; `None` where no SSRC is known yet.
     pub(super) streams: Vec<Option<StreamRx>>,
     /// Counts the streams that have followed each other in the forwarded encoding.
-    pub(super) generation: u32,
+    generation: u32,
     /// What of the forwarded stream goes to nobody.
     skipped: Skipped,
     pub(super) key_frames: KeyFrameRequest,
@@ -232,6 +232,12 @@ impl Receiver {
     /// The stream that is forwarded, once its SSRC is known.
     pub(super) fn forwarded_stream(&self) -> Option<&StreamRx> {
         self.streams[FORWARDED_ENCODING].as_ref()
+    }
+
+    /// What its Senders begin with.
+    pub(super) fn as_source(&self) -> Source {
+        let (kind, clock_rate) = (self.kind, self.clock_rate);
+        Source { kind, clock_rate, ssrc: self.tx_ssrc, generation: self.generation }
     }
 
     /// The clock of the stream that this Sender has sent on last, if the source has told.

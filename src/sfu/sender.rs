@@ -1,11 +1,10 @@
 //! A Sender gives one media source to one client. This is its enabled half, in the list of its
 //! Receiver; what is only announced is an entry in its peer's [`super::peer::Subscriptions`].
 
-use super::receiver::Receiver;
 use crate::media::{Rewrite, StreamTx};
 use crate::transport::srtp::{PacketIndex, PacketIndices, SrtpTx};
 use crate::types::limit::KEY_FRAME_WAIT;
-use crate::types::{DropReason, Kind, PeerKey, SenderId, SeqNo, Timestamp, TransportKey};
+use crate::types::{DropReason, Kind, PeerKey, SenderId, SeqNo, Ssrc, Timestamp, TransportKey};
 
 /// Whether, and from where on, packets go to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +37,17 @@ pub(super) struct Sender {
     pub(super) id: SenderId,
 }
 
+/// What a Sender gives on.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) kind: Kind,
+    pub(super) clock_rate: u32,
+    /// Under which all its Senders send.
+    pub(super) ssrc: Ssrc,
+    /// Which of its streams is the latest.
+    pub(super) generation: u32,
+}
+
 /// What the fan-out asks a Sender about.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
@@ -55,19 +65,18 @@ impl Sender {
         peer: PeerKey,
         id: SenderId,
         transport: TransportKey,
-        receiver: &Receiver,
+        source: &Source,
         rng: &mut fastrand::Rng,
     ) -> Self {
-        let Receiver { kind, clock_rate, tx_ssrc, generation, .. } = *receiver;
         Self {
             transport,
-            gate: start(kind),
-            generation,
+            gate: start(source.kind),
+            generation: source.generation,
             rewrite: Rewrite::new(rng),
             indices: None,
-            stream: StreamTx::new(tx_ssrc),
-            kind,
-            clock_rate,
+            stream: StreamTx::new(source.ssrc),
+            kind: source.kind,
+            clock_rate: source.clock_rate,
             peer,
             id,
         }

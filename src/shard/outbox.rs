@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use slotmap::SecondaryMap;
 
-use super::ice_tcp::Wire;
+use super::framing::Wire;
 use super::journal::Journal;
 use crate::net::{FlushReport, Tx, TxArena};
 use crate::sfu::{CloseReason, Outbox, RoomEvent};

@@ -25,7 +25,8 @@ impl Router {
         let transport = self.transport_to_send_on(key, request.transport_id)?;
         let receiver = &mut self.receivers[subscription.receiver];
         let ssrc = receiver.tx_ssrc;
-        let sender = Sender::new(key, request.id, transport, receiver, &mut self.rng);
+        let source = receiver.as_source();
+        let sender = Sender::new(key, request.id, transport, &source, &mut self.rng);
         let sender = receiver.senders.insert(sender);
         let association = &mut self.transports[transport];
         association.add_sender(ssrc, subscription.receiver, sender);

@@ -8,7 +8,7 @@ use futures_lite::future::poll_fn;
 
 use super::{Core, Shard};
 use crate::sfu::Router;
-use crate::shard::ice_tcp::{Frames, Message};
+use crate::shard::framing::{Frames, Message};
 use crate::shard::outbox::ShardOutbox;
 use crate::types::{Deadline, DropReason, Path, Timestamp};
 

@@ -1,6 +1,8 @@
 //! The house rules as a test: who may import whom, where the runtime and the clock may be named,
 //! what every file looks like. The rules and their reasons are in docs/HACKING.md.
 
+mod rings;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +59,24 @@ fn modules_import_downwards_only() {
         let found = imports(&file.code()).into_iter().filter(foreign);
         found.map(|name| format!("{module} may not import {name}")).collect()
     });
+}
+
+/// Tests stand above everything and may know each other.
+#[test]
+fn no_files_import_each_other_in_a_ring() {
+    let mut found = Vec::new();
+    for folder in ["src", "perf/src", "benches/limit"] {
+        let mut one = rings::Crate::default();
+        check(folder, &["rs"], |file| {
+            let inside = file.path.strip_prefix(&format!("{folder}/")).expect("below it");
+            if !file.is_test() {
+                one.add(&file.path, inside, &file.code());
+            }
+            Vec::new()
+        });
+        found.extend(one.rings());
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
 #[test]
@@ -192,7 +212,7 @@ fn identifier(text: &str) -> String {
 }
 
 /// Asserts that `rule` finds nothing in any file below `folder` with one of these endings.
-fn check(folder: &str, endings: &[&str], rule: impl Fn(&File) -> Vec<String>) {
+fn check(folder: &str, endings: &[&str], mut rule: impl FnMut(&File) -> Vec<String>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut complaints = Vec::new();
     for path in files(&root.join(folder)) {
