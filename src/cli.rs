@@ -11,10 +11,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LIVE, Settings, Source, TokenKey, file, with_environment};
+use crate::doctor::{self, Grade};
 use crate::http::token::{NewToken, Right};
 use crate::net::host_addresses;
-use crate::shard::doctor::{self, Grade};
-use crate::shard::{Live, Occasion, serve, unix_time};
+use crate::server::{Occasion, serve};
+use crate::shard::{Live, unix_time};
 
 /// Said below every list of options.
 const PLACES: &str = "Every option is also a line of the file that --config names, and a variable \

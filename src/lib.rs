@@ -16,7 +16,9 @@
 //! | L3 | [`sfu`] | the model: rooms, peers, Receivers, Senders; one [`sfu::Router`] a shard |
 //! | L4 | [`net`] | media sockets in batches; knows no RTP |
 //! | L4 | [`signal`], [`cluster`], [`http`] | WebSockets; which shard owns a room; HTTP |
+//! | L4 | `host` | what the server needs of its host |
 //! | L5 | [`shard`] | the only glue: the loop that reads the clock and joins `sfu` with `net` |
+//! | L6 | [`server`], [`doctor`] | the process around the shards; whether a host is fit for it |
 //!
 //! L0 to L3 are sans-IO: bytes, a path and a [`types::Timestamp`] come in, what is to be sent goes
 //! to an [`sfu::Outbox`]. No clock, socket, lock or task below L4.
@@ -44,10 +46,13 @@
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod doctor;
+mod host;
 pub mod http;
 pub mod media;
 pub mod net;
 pub mod protocol;
+pub mod server;
 pub mod sfu;
 pub mod shard;
 pub mod signal;

@@ -231,7 +231,7 @@ fn the_journal_is_told_how_grave_a_line_is_and_no_time() {
         let mut serving = Serving::spawn(&mut command(off, &[]));
         serving.signal("TERM");
         assert_eq!(serving.exit_code(Duration::from_secs(10)), Some(0));
-        let bare = read().starts_with("<6> INFO corinth::shard::attend: draining");
+        let bare = read().starts_with("<6> INFO corinth::server::attend: draining");
         assert_eq!(bare, off == 0, "{}", read());
     }
     assert_eq!(command(0, &["--ping-interval", "0"]).status().unwrap().code(), Some(1));

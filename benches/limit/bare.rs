@@ -17,15 +17,9 @@ use corinth::types::{IoKind, Path, SeqNo, SocketId, Ssrc};
 use nix::sched::{CloneFlags, setns};
 use socket2::{SockAddr, SockRef};
 
-use crate::case::Plan;
+use crate::plan::Plan;
+use crate::play::Train;
 use crate::{host, play};
-
-/// Packets that were sent to each receiver together, and when the last of them had come in.
-#[derive(Debug, Clone)]
-pub(crate) struct Train {
-    pub(crate) at: Duration,
-    pub(crate) sizes: Vec<usize>,
-}
 
 /// What to do with a list of trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use corinth_perf::peer::{Peer, TransportOptions};
 use tokio::task::JoinSet;
 
-use crate::case::{Pattern, Plan, quantile, run};
+use crate::case::{quantile, run};
+use crate::plan::{Pattern, Plan};
 use crate::play::Call;
 use crate::server::Server;
 

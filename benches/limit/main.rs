@@ -18,6 +18,7 @@ mod case;
 mod host;
 mod ideal;
 mod joins;
+mod plan;
 mod play;
 mod report;
 mod server;
@@ -26,8 +27,8 @@ mod veth;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use case::{Case, Pattern, Plan};
 use clap::Parser;
+use plan::{Case, Pattern, Plan};
 use report::Report;
 
 /// Measures the forward path against a bare sender.

@@ -19,7 +19,6 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, socko
 use nix::sys::time::TimeSpec;
 use tokio::runtime::Runtime;
 
-use crate::bare::Train;
 use crate::host;
 
 /// Viewers whose packets are looked at, spread evenly over all.
@@ -53,6 +52,13 @@ pub(crate) struct Due {
     pub(crate) size: usize,
     pub(crate) marker: bool,
     pub(crate) rtp_time: u32,
+}
+
+/// Packets that were sent to each receiver together, and when the last of them had come in.
+#[derive(Debug, Clone)]
+pub(crate) struct Train {
+    pub(crate) at: Duration,
+    pub(crate) sizes: Vec<usize>,
 }
 
 /// What came of playing a schedule.

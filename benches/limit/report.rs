@@ -1,6 +1,6 @@
 //! The table, and the last line.
 
-use crate::case::{Case, Pattern};
+use crate::plan::{Case, Pattern};
 
 /// One case: medians of its rounds; losses are sums.
 #[derive(Debug, Clone)]

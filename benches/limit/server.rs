@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::case::Plan;
 use crate::host;
+use crate::plan::Plan;
 
 pub(crate) struct Server {
     process: Child,

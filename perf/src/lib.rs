@@ -36,6 +36,7 @@
 )]
 
 pub mod apart;
+pub mod args;
 pub mod binary;
 pub mod capacity;
 pub mod capture;

@@ -19,6 +19,12 @@ pub struct SocketOptions {
     pub send_buffer: usize,
 }
 
+impl SocketOptions {
+    /// What a shard wishes: 2500 full datagrams, 40 ms of a gigabit.
+    pub const WISHED: SocketOptions =
+        SocketOptions { receive_buffer: 4 * 1024 * 1024, send_buffer: 4 * 1024 * 1024 };
+}
+
 /// A UDP socket of one concrete address: never a wildcard, so that answers leave from where they
 /// were asked. Non-blocking and close-on-exec. Belongs to one thread.
 #[derive(Debug)]

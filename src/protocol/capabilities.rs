@@ -1,14 +1,12 @@
-//! What the server offers (one constant table) and what a client says it can decode.
+//! What the server offers: one constant table.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
-use super::SourceParameters;
 use super::extension::{ExtensionEntry, server_extensions};
 use super::fmtp::Fmtp;
 use super::format::{Format, H264Profile};
-use super::json::{Json, Object, Text, Word};
-use super::source_codecs::codec_name;
+use super::json::Json;
 use crate::types::{Codec, Kind, Pt};
 
 /// One row of the server's table.
@@ -193,60 +191,6 @@ fn entries(spec: &'static CodecSpec) -> impl Iterator<Item = CodecEntry> {
         parameters: rtx_parameters(spec.pt),
     });
     std::iter::once(codec).chain(rtx)
-}
-
-/// What a client said in `join` that it can decode.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Object<CapabilitiesWire>")]
-pub struct ClientCapabilities {
-    /// Each once; what corinth does not know is left out.
-    formats: Vec<Format>,
-}
-
-impl ClientCapabilities {
-    /// Whether every format that the source may send is among them.
-    pub fn can_decode(&self, source: &SourceParameters) -> bool {
-        source.formats().all(|used| self.formats.iter().any(|known| known.decodes(used)))
-    }
-}
-
-#[derive(Deserialize)]
-struct CapabilitiesWire<'a> {
-    #[serde(borrow)]
-    codecs: Vec<Object<CapabilityWire<'a>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CapabilityWire<'a> {
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    #[serde(borrow)]
-    mime_type: Option<Text<'a>>,
-    kind: Option<Word<Kind>>,
-    clock_rate: u32,
-    channels: Option<u32>,
-    parameters: Option<Fmtp>,
-}
-
-impl TryFrom<Object<CapabilitiesWire<'_>>> for ClientCapabilities {
-    type Error = String;
-
-    fn try_from(Object(wire): Object<CapabilitiesWire<'_>>) -> Result<Self, String> {
-        let mut formats = Vec::new();
-        for (i, Object(codec)) in wire.codecs.iter().enumerate() {
-            let (mime_kind, name) = codec_name(codec.name.as_ref(), codec.mime_type.as_ref())
-                .map_err(|reason| format!("codecs[{i}].{reason}"))?;
-            let stated_kind = codec.kind.as_ref().map(|Word(kind)| *kind);
-            let Some(kind) = mime_kind.or(stated_kind) else {
-                continue;
-            };
-            let fmtp = codec.parameters.clone().unwrap_or_default();
-            let format = Format::identify(kind, name, codec.clock_rate, codec.channels, &fmtp);
-            formats.extend(format.filter(|format| !formats.contains(format)));
-        }
-        Ok(Self { formats })
-    }
 }
 
 #[cfg(test)]

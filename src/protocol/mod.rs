@@ -24,6 +24,7 @@
 //! | [`json`] | JSON that is handed on unread, and the path from a bad value to its name |
 
 pub mod capabilities;
+pub mod client_capabilities;
 pub mod envelope;
 pub mod error;
 pub mod extension;
@@ -38,7 +39,8 @@ pub mod sender_parameters;
 mod source_codecs;
 pub mod transport;
 
-pub use capabilities::{ClientCapabilities, server_capabilities};
+pub use capabilities::server_capabilities;
+pub use client_capabilities::ClientCapabilities;
 pub use envelope::{EnvelopeError, Incoming};
 pub use error::{Error, ErrorCode};
 pub use extension::HeaderExtension;
@@ -49,8 +51,9 @@ pub use request::{
     CreateReceiver, CreateTransport, Direction, EnableSender, Join, Notification, Notify,
     ReceiverCommand, Request, SenderCommand,
 };
-pub use rtp_parameters::{Encoding, PtRole, SourceParameters};
+pub use rtp_parameters::{Encoding, SourceParameters};
 pub use sender_parameters::SenderParameters;
+pub use source_codecs::PtRole;
 pub use transport::{
     DtlsParameters, DtlsRole, DtlsState, Fingerprint, FingerprintAlgorithm, IceCandidate,
     IceParameters, IceState, TransportCreated, TransportRestarted,

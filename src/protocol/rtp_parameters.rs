@@ -9,7 +9,7 @@ use super::capabilities::CodecSpec;
 use super::fmtp::Fmtp;
 use super::format::Format;
 use super::json::{Object, Text};
-use super::source_codecs::{CodecWire, Codecs};
+use super::source_codecs::{CodecWire, Codecs, PtRole, contradiction};
 use super::{Error, HeaderExtension};
 use crate::types::limit::{CNAME_MAX, ENCODINGS_MAX};
 use crate::types::{Codec, Kind, Mid, Pt, Rid, Ssrc};
@@ -41,21 +41,6 @@ pub struct SourceParameters {
     pub(super) spec: &'static CodecSpec,
     /// Parameters of `codecs[0]`, handed on to viewers.
     pub(super) fmtp: Fmtp,
-}
-
-/// What packets of one payload type carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PtRole {
-    /// The source's codec.
-    Media,
-    /// Retransmissions (RFC 4588).
-    Rtx {
-        /// Payload type of what is sent again.
-        apt: Pt,
-    },
-    /// The source's codec with redundancy (RFC 2198): the payload names the codec by the client's
-    /// payload type.
-    Red,
 }
 
 /// One of the streams that carry the source.
@@ -170,11 +155,6 @@ struct RtcpWire<'a> {
     _reduced_size: Option<bool>,
     #[serde(rename = "mux")]
     _mux: Option<bool>,
-}
-
-/// A contradiction at a place below `rtpParameters`.
-pub(super) fn contradiction(reason: impl std::fmt::Display) -> Error {
-    Error::bad_request(format!("rtpParameters.{reason}"))
 }
 
 /// ORTC's default for `muxId` is the empty string, which is no mid.

@@ -5,13 +5,32 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::Error;
 use super::capabilities::{CodecSpec, mime_type};
 use super::fmtp::Fmtp;
 use super::format::Format;
 use super::json::{Object, Text};
-use super::rtp_parameters::contradiction;
-use super::{Error, PtRole};
 use crate::types::{Codec, Kind, Pt};
+
+/// What packets of one payload type carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PtRole {
+    /// The source's codec.
+    Media,
+    /// Retransmissions (RFC 4588).
+    Rtx {
+        /// Payload type of what is sent again.
+        apt: Pt,
+    },
+    /// The source's codec with redundancy (RFC 2198): the payload names the codec by the client's
+    /// payload type.
+    Red,
+}
+
+/// A contradiction at a place below `rtpParameters`.
+pub(super) fn contradiction(reason: impl std::fmt::Display) -> Error {
+    Error::bad_request(format!("rtpParameters.{reason}"))
+}
 
 /// An entry as the client wrote it.
 #[derive(Deserialize)]

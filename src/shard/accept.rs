@@ -13,9 +13,9 @@ use glommio::timer::sleep;
 use super::admin;
 use super::clock::unix_time;
 use super::counted::{Lease, Visit, Visits};
-use super::host;
 use super::ice_tcp;
 use super::mailbox::{Entry, HandOver, Mail, Place};
+use super::process;
 use super::state::Shard;
 use crate::http::server::{Received, answer, receive, send};
 use crate::http::{HEAD_TIME, Request, Response, Upgrade, asset, health, metrics, stats};
@@ -153,7 +153,7 @@ async fn metrics_page(shard: &Shard) -> Response {
     let stats = shard.stats_of_all().await;
     let process = {
         let common = &shard.common;
-        host::process(common.started, common.descriptors, common.notices.counts())
+        process::process(common.started, common.descriptors, common.notices.counts())
     };
     let mut page = String::new();
     for piece in metrics::pieces(&stats, &process) {

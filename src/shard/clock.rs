@@ -8,14 +8,14 @@ use crate::types::Timestamp;
 
 /// A shard's time: microseconds since its start.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     epoch: Instant,
 }
 
 impl Clock {
     /// A clock that starts now.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { epoch: Instant::now() }
     }
 
@@ -25,7 +25,7 @@ impl Clock {
     }
 
     /// The time.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.epoch.elapsed().as_micros() as u64)
     }
 }
@@ -56,7 +56,7 @@ pub(super) struct BusyMeter {
 impl BusyMeter {
     /// Begins to measure the calling thread.
     #[expect(clippy::disallowed_methods, reason = "this file is where the clock is read")]
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { wall: Instant::now(), cpu: thread_cpu() }
     }
 

@@ -23,13 +23,13 @@ pub struct Live {
     /// Bounds of what clients may have and do.
     pub(super) limits: Limits,
     /// What connections are encrypted with; `None`: plain HTTP is served.
-    pub(super) tls: Option<Tls>,
+    pub(crate) tls: Option<Tls>,
     /// From which share of its core on, in thousandths, a shard is full.
     pub(super) busy_max: u64,
     /// How long rooms may go on when the server is told to stop.
-    pub(super) drain_time: Duration,
+    pub(crate) drain_time: Duration,
     /// Who is told when rooms and peers come and go.
-    pub(super) webhook: Option<webhook::Target>,
+    pub(crate) webhook: Option<webhook::Target>,
     /// What tokens are verified with.
     keys: Keys,
     /// Without keys, whether others than this host may join.
@@ -77,7 +77,7 @@ impl Live {
     }
 
     /// Files that are worth a look now and then: when one has changed, it is to be loaded again.
-    pub(super) fn files(&self) -> &[PathBuf] {
+    pub(crate) fn files(&self) -> &[PathBuf] {
         &self.files
     }
 

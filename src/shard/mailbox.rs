@@ -116,7 +116,7 @@ pub(super) struct Entry {
 
 /// One shard's ends of the channels, not connected yet.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(crate) struct Ends {
     /// Whose they are.
     pub(super) shard: ShardId,
     to: Vec<Option<SharedSender<Mail>>>,
@@ -124,7 +124,7 @@ pub(super) struct Ends {
 }
 
 /// Channels between `shards` shards, from each to each other.
-pub(super) fn mesh(shards: usize) -> Vec<Ends> {
+pub(crate) fn mesh(shards: usize) -> Vec<Ends> {
     let mut all: Vec<_> = (0..shards)
         .map(|shard| Ends { shard: ShardId(shard as u8), to: Vec::new(), from: Vec::new() })
         .collect();

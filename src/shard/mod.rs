@@ -1,25 +1,22 @@
 //! L5, the only glue: pinned glommio executors, one a core, each with its Router, its media
-//! sockets and its WebSockets. `docs/internals/shard.md` draws it.
+//! sockets and its WebSockets. `docs/internals/shard.md` draws it. What is around them all is
+//! `server`.
 //!
-//! - `serve`: the server as a whole; `attend`: what its main thread does; `host`: what it needs of
-//!   its host; `doctor`: whether it has it.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
 //! - `media`, `accept`, `ice_tcp`: its tasks; `framing`: messages in a stream of bytes; `counted`:
 //!   what counts connections.
-//! - `mailbox`: how it talks to the other shards.
-//! - `admin`: what operators ask over HTTP.
-//! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
+//! - `mailbox`: how it talks to the other shards; `orders`: what the main thread tells it; `words`:
+//!   what it tells the main thread.
+//! - `admin`: what operators ask over HTTP; `process`: what the metrics tell of all shards.
+//! - `live`: what can change while it serves.
 //! - `clock`: the only reader of the time. `pulse`: which shards move.
 //! - `journal`: what is told of rooms, in the log and to the `webhook`.
 
 mod accept;
 mod admin;
-mod attend;
 mod clock;
 mod counted;
-pub mod doctor;
 mod framing;
-mod host;
 mod ice_tcp;
 mod journal;
 mod live;
@@ -27,13 +24,20 @@ mod mailbox;
 mod media;
 mod orders;
 mod outbox;
+mod process;
 mod pulse;
 mod run;
-mod serve;
 mod state;
 mod webhook;
+mod words;
 
-pub use attend::Occasion;
+pub(crate) use clock::Clock;
 pub use clock::unix_time;
 pub use live::Live;
-pub use serve::{Running, serve};
+pub(crate) use mailbox::mesh;
+pub(crate) use orders::{Order, Orders};
+pub(crate) use pulse::Pulse;
+pub(crate) use run::{Parts, TcpMedia, executor, run};
+pub(crate) use state::Common;
+pub(crate) use webhook::Webhook;
+pub(crate) use words::{DRAIN, ENDED, IDLE};

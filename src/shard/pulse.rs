@@ -12,14 +12,14 @@ const STUCK: Duration = Duration::from_secs(3);
 
 /// When each shard last moved.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     clock: Clock,
     beats: Vec<AtomicU64>,
 }
 
 impl Pulse {
     /// Of `shards` shards, all taken to have moved just now.
-    pub(super) fn new(shards: usize) -> Self {
+    pub(crate) fn new(shards: usize) -> Self {
         let clock = Clock::start();
         let now = clock.now().as_micros();
         Self { clock, beats: (0..shards).map(|_| AtomicU64::new(now)).collect() }
@@ -31,7 +31,7 @@ impl Pulse {
     }
 
     /// A shard that is stuck, and for how long it has been.
-    pub(super) fn stuck(&self) -> Option<(ShardId, Duration)> {
+    pub(crate) fn stuck(&self) -> Option<(ShardId, Duration)> {
         let now = self.clock.now();
         let silent = self.beats.iter().enumerate().map(|(shard, beat)| {
             let beat = Timestamp::from_micros(beat.load(Ordering::Relaxed));

@@ -13,7 +13,6 @@ use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, T
 use super::accept::{Purpose, accept, take_over};
 use super::clock::{BusyMeter, Clock};
 use super::counted::Visits;
-use super::host::{IO_MEMORY, RING_DEPTH, explain};
 use super::ice_tcp;
 use super::journal::Journal;
 use super::live::Live;
@@ -21,6 +20,7 @@ use super::mailbox::{Ends, Mail, Mailbox};
 use super::media::{keep_time, receive};
 use super::orders::{Order, Orders};
 use super::state::{Common, Core, Shard};
+use crate::host::{IO_MEMORY, RING_DEPTH, explain};
 use crate::net::{self, MediaSocket};
 use crate::sfu::{Candidate, Identity, Router, RouterConfig};
 use crate::signal::Close;
@@ -53,40 +53,40 @@ const GOODBYE_MAX: Duration = Duration::from_secs(4);
 
 /// What a shard is made from, carried into its thread.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     /// What it has in common with the others.
-    pub(super) common: Common,
+    pub(crate) common: Common,
     /// Its mailbox, and which shard it is.
-    pub(super) ends: Ends,
+    pub(crate) ends: Ends,
     /// Where it accepts connections.
-    pub(super) listener: TcpListener,
+    pub(crate) listener: TcpListener,
     /// Media over TCP.
-    pub(super) tcp: TcpMedia,
+    pub(crate) tcp: TcpMedia,
     /// Where it receives media.
-    pub(super) sockets: Vec<MediaSocket>,
+    pub(crate) sockets: Vec<MediaSocket>,
     /// What clients are told about that.
-    pub(super) candidates: Vec<Candidate>,
+    pub(crate) candidates: Vec<Candidate>,
     /// The server's DTLS certificate.
-    pub(super) identity: Identity,
+    pub(crate) identity: Identity,
     /// For the Router's randomness.
-    pub(super) seed: [u8; 32],
+    pub(crate) seed: [u8; 32],
     /// What it begins with of what can change.
-    pub(super) live: Arc<Live>,
+    pub(crate) live: Arc<Live>,
     /// What the main thread tells it.
-    pub(super) orders: Orders,
+    pub(crate) orders: Orders,
 }
 
 /// Where media comes over TCP.
 #[derive(Debug, Default)]
-pub(super) struct TcpMedia {
+pub(crate) struct TcpMedia {
     /// Where connections for nothing else are accepted.
-    pub(super) listeners: Vec<TcpListener>,
+    pub(crate) listeners: Vec<TcpListener>,
     /// What clients are told.
-    pub(super) candidates: Vec<SocketAddr>,
+    pub(crate) candidates: Vec<SocketAddr>,
 }
 
 /// The executor of this thread, on `core` if that is possible; says whether it was.
-pub(super) fn executor(core: Option<usize>) -> io::Result<(LocalExecutor, bool)> {
+pub(crate) fn executor(core: Option<usize>) -> io::Result<(LocalExecutor, bool)> {
     let make = |placement| {
         LocalExecutorBuilder::new(placement)
             .io_memory(IO_MEMORY)
@@ -102,7 +102,7 @@ pub(super) fn executor(core: Option<usize>) -> io::Result<(LocalExecutor, bool)>
 }
 
 /// Runs a shard until it is told to stop.
-pub(super) async fn run(parts: Parts) -> io::Result<()> {
+pub(crate) async fn run(parts: Parts) -> io::Result<()> {
     let Parts { common, ends, listener, tcp, sockets, candidates, .. } = parts;
     let Parts { identity, seed, live, orders, .. } = parts;
     let queue = |shares, latency, name| {

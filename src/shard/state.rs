@@ -30,27 +30,27 @@ use crate::types::{IoKind, Refusal, ShardId, ShardStats, Timestamp};
 
 /// What all shards of a process agree on.
 #[derive(Debug, Clone)]
-pub(super) struct Common {
+pub(crate) struct Common {
     /// How many there are.
-    pub(super) shards: usize,
+    pub(crate) shards: usize,
     /// Says which shard's directory has which room.
-    pub(super) directory_seed: u64,
+    pub(crate) directory_seed: u64,
     /// How media gets into the kernel and out of it.
-    pub(super) io: IoKind,
+    pub(crate) io: IoKind,
     /// Whether media comes over TCP too.
-    pub(super) tcp_media: bool,
+    pub(crate) tcp_media: bool,
     /// Whether the Router evens trains.
-    pub(super) even_trains: bool,
+    pub(crate) even_trains: bool,
     /// Wakes the main thread; the byte says why (`attend`).
-    pub(super) event: Arc<UnixStream>,
+    pub(crate) event: Arc<UnixStream>,
     /// When each shard last moved.
-    pub(super) pulse: Arc<Pulse>,
+    pub(crate) pulse: Arc<Pulse>,
     /// When the server started, in seconds since 1970.
-    pub(super) started: u64,
+    pub(crate) started: u64,
     /// How many descriptors there may be.
-    pub(super) descriptors: u64,
+    pub(crate) descriptors: u64,
     /// To whoever tells the webhook.
-    pub(super) notices: Notices,
+    pub(crate) notices: Notices,
 }
 
 /// One shard.

@@ -52,7 +52,7 @@ impl Counters {
 
 /// A shard's end.
 #[derive(Debug, Clone)]
-pub(super) struct Notices {
+pub(crate) struct Notices {
     calls: SyncSender<Call>,
     counters: Arc<Counters>,
 }
@@ -80,7 +80,7 @@ impl Notices {
 
 /// The main thread's end.
 #[derive(Debug)]
-pub(super) struct Webhook {
+pub(crate) struct Webhook {
     orders: SyncSender<Order>,
     calls: SyncSender<Call>,
     ended: Receiver<()>,
@@ -88,7 +88,7 @@ pub(super) struct Webhook {
 
 impl Webhook {
     /// Starts the thread, which tells `target`. `run` names this run of the server.
-    pub(super) fn start(run: String, target: Option<Target>) -> io::Result<(Self, Notices)> {
+    pub(crate) fn start(run: String, target: Option<Target>) -> io::Result<(Self, Notices)> {
         let (orders, orders_taken) = sync_channel(ORDERS_MAX);
         let (calls, calls_taken) = sync_channel(NOTICES_MAX);
         let (end, ended) = sync_channel(1);
@@ -112,14 +112,14 @@ impl Webhook {
     }
 
     /// Tells somebody else from now on, or nobody. Never waits.
-    pub(super) fn tell(&self, target: Option<Target>) {
+    pub(crate) fn tell(&self, target: Option<Target>) {
         if self.order(Order::Tell(target)).is_err() {
             tracing::error!("the webhook stays as it was: it was changed too often at once");
         }
     }
 
     /// Has what is left told, within bounds.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if self.order(Order::End).is_ok() {
             let _ = self.ended.recv_timeout(FAREWELL);
         }

@@ -14,7 +14,8 @@ use std::time::Duration;
 use clap::Parser;
 use corinth::cli::Args;
 use corinth::config::Config;
-use corinth::shard::{Live, Running, serve};
+use corinth::server::{Running, serve};
+use corinth::shard::Live;
 use serde_json::{Value, json};
 use tungstenite::{ClientRequestBuilder, Error, Message, WebSocket};
 

@@ -175,7 +175,7 @@ fn expand(before: &[String], tree: &str, found: &mut impl FnMut(Vec<String>)) {
     if first.is_empty() {
         return;
     }
-    let path = [before, &[first.clone()]].concat();
+    let path = [before, std::slice::from_ref(&first)].concat();
     match tree[first.len()..].strip_prefix("::") {
         Some(rest) => expand(&path, rest, found),
         None => found(path),

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::run::play;
 use super::{block_on, machine, place, say, server};
-use crate::cli::CalibrateArgs;
+use crate::args::CalibrateArgs;
 use crate::measures::{Run, ServerInfo};
 use crate::plan::{Calibration, Model, Observation};
 use crate::progress::Progress;

@@ -8,8 +8,8 @@ use nix::sys::resource::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
 use super::{block_on, command_line, date, machine, place, say, self_check, server};
+use crate::args::CapacityArgs;
 use crate::capacity::{Capacity, Outcome, Search, Settings, render};
-use crate::cli::CapacityArgs;
 use crate::measures::{Machine, SelfCheck, ServerInfo, Step};
 use crate::progress::Progress;
 use crate::report;

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use crate::cli::{Cores, Target};
+use crate::args::{Cores, Target};
 use crate::measures::{Machine, SelfCheck};
 use crate::progress::Progress;
 use crate::rig::Place;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{bail, ensure};
 
 use super::say;
-use crate::cli::PlanArgs;
+use crate::args::PlanArgs;
 use crate::plan::{Demand, Model};
 use crate::report;
 

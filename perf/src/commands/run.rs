@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::{block_on, command_line, date, machine, place, say, self_check, server};
-use crate::cli::{Output, RunArgs};
+use crate::args::{Output, RunArgs};
 use crate::measures::{Finding, Machine, Run, SelfCheck, Severity, Step};
 use crate::progress::Progress;
 use crate::rig::Rig;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{division, say, self_check};
+use crate::args::{CaptureArgs, Cores};
 use crate::capture;
-use crate::cli::{CaptureArgs, Cores};
 use crate::progress::Progress;
 use crate::scenario::{PROFILES, Scenario};
 

@@ -2,8 +2,9 @@
 //! played and how it was measured, and the data itself.
 
 use crate::measures::{Run, Step};
+use crate::report::escape::escaped;
 use crate::report::number::{load, plural, short};
-use crate::report::page::{escaped, facts, findings, large, page, pictures, tables};
+use crate::report::page::{facts, findings, large, page, pictures, tables};
 use crate::report::{figures, headline};
 use crate::scenario::Scenario;
 

@@ -12,6 +12,7 @@
 //! script.
 
 pub mod compare;
+mod escape;
 pub mod figures;
 pub mod grid;
 pub mod headline;

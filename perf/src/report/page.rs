@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::measures::{Finding, Severity};
+use crate::report::escape::escaped;
 use crate::report::figures::Picture;
 use crate::report::grid::Table;
 use crate::report::headline::{Figure, by_severity};
@@ -28,22 +29,6 @@ pub fn page(title: &str, body: &str, data: &impl Serialize) -> String {
          <script type=\"application/json\" id=\"data\">\n{json}\n</script>\n</body>\n</html>\n",
         escaped(title)
     )
-}
-
-/// A text where HTML is read: element content or a quoted attribute.
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// Names and what they stand for, a line each; empty ones are left out.

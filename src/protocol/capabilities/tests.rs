@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::*;
-use crate::protocol::Request;
+use crate::protocol::{ClientCapabilities, Request, SourceParameters};
 
 fn server() -> Value {
     serde_json::from_str(&server_capabilities()).unwrap()

@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use super::{Drain, Shard};
-use crate::shard::attend::{DRAIN, IDLE};
 use crate::shard::clock::BusyMeter;
 use crate::shard::mailbox::Mail;
+use crate::shard::words::{DRAIN, IDLE};
 use crate::types::{Load, Pressure, ShardId};
 
 impl Shard {

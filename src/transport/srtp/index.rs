@@ -55,7 +55,7 @@ impl PacketIndex {
     }
 
     /// Any index of any key, handed out or not: for clients that do what they must not, and for
-    /// benches. The server never names it (`tests/tidy.rs`).
+    /// benches. The server never names it (`tests/tidy/`).
     pub fn at_will(ssrc: Ssrc, seq: SeqNo) -> Self {
         Self { key: ANY_KEY, ssrc, seq }
     }

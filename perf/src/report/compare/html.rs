@@ -2,11 +2,12 @@
 //! the data itself.
 
 use crate::report::compare::{Better, Comparison, Ratio, table};
+use crate::report::escape::escaped;
 use crate::report::figures::Picture;
 use crate::report::headline::{self, Figure};
 use crate::report::html::{raw, scenario};
 use crate::report::number::number;
-use crate::report::page::{escaped, facts, findings, large, page, pictures, tables};
+use crate::report::page::{facts, findings, large, page, pictures, tables};
 use crate::report::plot::{Axis, Plot, Series, Spread, spreads};
 
 /// Ratios shown as large figures at most.

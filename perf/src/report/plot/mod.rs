@@ -8,7 +8,7 @@ mod axis;
 
 use std::fmt::Write as _;
 
-use crate::report::page::escaped;
+use crate::report::escape::escaped;
 
 pub use axis::Axis;
 

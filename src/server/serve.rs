@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -10,30 +10,18 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use socket2::{Domain, Socket, Type};
-
-use super::attend::{ENDED, Stamps, stamped};
-use super::clock::{Clock, unix_time};
-use super::host;
-use super::live::Live;
-use super::mailbox::mesh;
-use super::orders::{Commander, orders};
-use super::pulse::Pulse;
-use super::run::{self, Parts, TcpMedia};
-use super::state::Common;
-use super::webhook::Webhook;
-use crate::config::{Config, MediaAddress, MediaTcp};
+use super::bind::{bind_media, listen, listen_for_media};
+use super::commander::{Commander, command};
+use super::stamps::{Stamps, stamped};
+use crate::config::{Config, MediaTcp};
+use crate::host;
 use crate::net::{MediaSocket, SocketOptions, raise_descriptor_limit};
-use crate::sfu::{Candidate, Identity};
-use crate::types::{IoKind, SocketId};
-
-/// Wished of each media socket: 2500 full datagrams, 40 ms of a gigabit.
-pub(super) const MEDIA_BUFFERS: SocketOptions =
-    SocketOptions { receive_buffer: 4 * 1024 * 1024, send_buffer: 4 * 1024 * 1024 };
-
-/// Connections that wait to be accepted, per shard.
-const BACKLOG: i32 = 1024;
+use crate::sfu::Identity;
+use crate::shard::{
+    self, Clock, Common, ENDED, Live, Parts, Pulse, TcpMedia, Webhook, mesh, unix_time,
+};
+use crate::types::IoKind;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// A server that runs.
 #[derive(Debug)]
@@ -122,7 +110,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
     let mut parts = Vec::with_capacity(shards);
     for ((ends, listener), port) in mesh(shards).into_iter().zip(listeners).zip(ports) {
         let media = bind_media(&config.media_addresses, port, &mut running.notes)?;
-        let (commander, orders) = orders()?;
+        let (commander, orders) = command()?;
         running.media.push(media.sockets.iter().map(MediaSocket::local_addr).collect());
         running.commanders.push(commander);
         parts.push(Parts {
@@ -144,7 +132,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
     }
     let buffers = parts.iter().flat_map(|parts| &parts.sockets);
     let granted = buffers.map(MediaSocket::receive_buffer).min().unwrap_or(usize::MAX);
-    let found = host::shortcomings(MEDIA_BUFFERS.receive_buffer, granted, descriptors);
+    let found = host::shortcomings(SocketOptions::WISHED.receive_buffer, granted, descriptors);
     running.notes.extend(found);
     let found = config.media_addresses.iter().all(|address| !address.required);
     if found && running.media.iter().flatten().all(|address| address.ip().is_loopback()) {
@@ -271,122 +259,9 @@ fn shard_thread(
     ready: &SyncSender<bool>,
     _ended: Ended,
 ) -> io::Result<()> {
-    let (executor, pinned) = run::executor(core)?;
+    let (executor, pinned) = shard::executor(core)?;
     let _ = ready.send(pinned);
-    executor.run(run::run(parts))
-}
-
-/// One listening socket per shard on the same port, among which the kernel spreads connections.
-fn listen(address: SocketAddr, shards: usize, setting: &str) -> io::Result<Vec<TcpListener>> {
-    let explain = |error: io::Error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!("; another program has this port, choose one with --{setting}")
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                "; no interface of this host has this address".into()
-            }
-            io::ErrorKind::PermissionDenied => {
-                "; ports below 1024 need CAP_NET_BIND_SERVICE".into()
-            }
-            _ => String::new(),
-        };
-        io::Error::new(error.kind(), format!("cannot listen on TCP {address}: {error}{hint}"))
-    };
-    // Sockets that share a port share it with any process of this user, another corinth included.
-    // One that does not share finds out whether the port is free, and which, if any will do.
-    let probe = tcp_socket(address, false).map_err(explain)?;
-    let address = probe.local_addr()?.as_socket().unwrap_or(address);
-    drop(probe);
-    let shared = (0..shards).map(|_| {
-        let socket = tcp_socket(address, true)?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    });
-    shared.collect::<io::Result<_>>().map_err(explain)
-}
-
-/// Where each shard gets media over TCP. `bound` is where media is served.
-fn listen_for_media(
-    config: &Config,
-    bound: &[SocketAddr],
-    http: SocketAddr,
-    shards: usize,
-) -> io::Result<Vec<TcpMedia>> {
-    let mut all: Vec<_> = (0..shards).map(|_| TcpMedia::default()).collect();
-    let served = config.media_addresses.iter();
-    let served = served.filter(|a| bound.iter().any(|bound| bound.ip() == a.local));
-    let mut candidates = Vec::new();
-    match config.media_tcp {
-        MediaTcp::Auto | MediaTcp::Off => {}
-        MediaTcp::Http => {
-            let reaches = |ip: IpAddr| {
-                // The wildcard of IPv6 takes both.
-                let any = http.ip().is_unspecified() && (http.is_ipv6() || ip.is_ipv4());
-                any || http.ip() == ip
-            };
-            candidates.extend(served.filter(|a| reaches(a.local)).map(|a| (a.public, http.port())));
-            if candidates.is_empty() && !http.ip().is_unspecified() {
-                candidates.push((http.ip(), http.port()));
-            }
-        }
-        MediaTcp::Port(port) => {
-            for address in served {
-                let listeners = listen((address.local, port).into(), shards, "media-tcp")?;
-                candidates.push((address.public, listeners[0].local_addr()?.port()));
-                all.iter_mut().zip(listeners).for_each(|(one, it)| one.listeners.push(it));
-            }
-        }
-    }
-    for one in &mut all {
-        one.candidates = candidates.iter().copied().map(SocketAddr::from).collect();
-    }
-    Ok(all)
-}
-
-fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // Connections of an earlier run that linger in the kernel keep no port.
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
-struct Media {
-    sockets: Vec<MediaSocket>,
-    candidates: Vec<Candidate>,
-}
-
-/// Binds one shard's media sockets. What was merely found on the host may fail.
-fn bind_media(addresses: &[MediaAddress], port: u16, notes: &mut Vec<String>) -> io::Result<Media> {
-    let mut media = Media { sockets: Vec::new(), candidates: Vec::new() };
-    for address in addresses {
-        let socket = match MediaSocket::bind((address.local, port).into(), &MEDIA_BUFFERS) {
-            Ok(socket) => socket,
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let text = format!("{error}; choose others with --media-port");
-                return Err(io::Error::new(error.kind(), text));
-            }
-            Err(error) if address.required => return Err(error),
-            Err(error) => {
-                // A host without IPv6 is nothing to be told about.
-                if !address.local.is_loopback() {
-                    notes.push(error.to_string());
-                }
-                continue;
-            }
-        };
-        media.candidates.push(Candidate {
-            socket: SocketId(media.sockets.len() as u8),
-            address: (address.public, socket.local_addr().port()).into(),
-        });
-        media.sockets.push(socket);
-    }
-    match media.sockets.is_empty() {
-        true => Err(io::Error::other("no address of this host can serve media")),
-        false => Ok(media),
-    }
+    executor.run(shard::run(parts))
 }
 
 fn random<const N: usize>() -> io::Result<[u8; N]> {

@@ -1,6 +1,6 @@
-//! `corinth doctor`: whether this host is fit for the server, point by point, and what to do where
-//! it is not. It changes nothing. What can be tried is tried: rings, trains, ports, a datagram that
-//! may be tracked; the rest is read from `/proc` and `/sys`.
+//! L6, beside `server`: `corinth doctor`. Whether this host is fit for the server, point by point,
+//! and what to do where it is not. It changes nothing. What can be tried is tried: rings, trains,
+//! ports, a datagram that may be tracked; the rest is read from `/proc` and `/sys`.
 //!
 //! - `kernel`: what the server fails without, or loses packets.
 //! - `cores`: how many, how fast, how near to memory; `cards`: what the network cards do to them.
@@ -23,8 +23,8 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use super::host;
 use crate::config::Config;
+use crate::host;
 use crate::net::{discipline, feature, interface_addresses};
 
 /// How bad something is.

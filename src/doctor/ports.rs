@@ -215,7 +215,7 @@ fn reserved(folder: &Path, ports: &[u16]) -> Option<Finding> {
     let mut range = range.split_whitespace().map(|port| port.parse::<usize>().ok());
     let (first, last) = (range.next()??, range.next()??);
     let reserved = read(&folder.join("ip_local_reserved_ports"));
-    let reserved = crate::shard::host::cpu_list(reserved.trim()).unwrap_or_default();
+    let reserved = crate::host::cpu_list(reserved.trim()).unwrap_or_default();
     let mut open: Vec<_> = ports.iter().map(|port| usize::from(*port)).collect();
     open.retain(|port| *port != 0 && (first..=last).contains(port) && !reserved.contains(port));
     open.sort_unstable();

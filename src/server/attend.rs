@@ -3,8 +3,6 @@
 //! the server to its end.
 
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -13,17 +11,10 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use signal_hook::consts::SIGTERM;
 
-use super::live::Live;
-use super::orders::Order;
 use super::serve::Running;
+use super::stamps::stamped;
+use crate::shard::{DRAIN, ENDED, IDLE, Live, Order};
 use crate::types::Timestamp;
-
-/// What the bytes mean that come to the main thread; a signal's is another.
-pub(super) const ENDED: u8 = 0;
-/// Somebody asks for a drain.
-pub(super) const DRAIN: u8 = 1;
-/// A shard that drains has no rooms left in its part of the directory.
-pub(super) const IDLE: u8 = 2;
 
 /// A signal that comes again so soon is the same one: `timeout`, and whoever else signals a process
 /// and then its group, sends it twice.
@@ -43,21 +34,6 @@ pub enum Occasion {
     Asked,
     /// A file that the configuration names has changed; the configuration itself counts as before.
     FilesChanged,
-}
-
-/// Files that are looked at now and then, and what they were like.
-pub(super) type Stamps = Vec<(PathBuf, Option<Stamp>)>;
-
-/// What tells one state of a file from another.
-type Stamp = (u64, u64, i64, i64);
-
-/// How these files are now.
-pub(super) fn stamped(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Stamps {
-    let stamp = |file: &Path| {
-        let about = file.metadata().ok()?;
-        Some((about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
-    };
-    files.into_iter().map(|file| (file.as_ref().to_owned(), stamp(file.as_ref()))).collect()
 }
 
 /// A server that takes no new rooms and ends when the last is gone, or at a time.

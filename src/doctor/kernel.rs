@@ -4,9 +4,8 @@
 use std::path::Path;
 
 use super::{Finding, number, read};
-use crate::net::{Trains, probe_trains, raise_descriptor_limit};
-use crate::shard::host;
-use crate::shard::serve::MEDIA_BUFFERS;
+use crate::host;
+use crate::net::{SocketOptions, Trains, probe_trains, raise_descriptor_limit};
 
 /// Said where the finding says already how it is mended.
 const FATAL: &str = "as it says; the server does not start like this";
@@ -99,7 +98,7 @@ fn trains(probe: Result<Trains, String>) -> Finding {
 
 /// Those of them that the kernel shows: a network namespace has not all.
 fn sysctls(folder: &Path) -> Vec<Finding> {
-    let buffer = MEDIA_BUFFERS.receive_buffer as u64;
+    let buffer = SocketOptions::WISHED.receive_buffer as u64;
     let wishes = [
         ("rmem_max", buffer, "bursts will be lost"),
         ("wmem_max", buffer, "bursts will be lost"),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, names, number, ranges, read};
 use crate::config::MediaAddress;
+use crate::host;
 use crate::net::{Feature, InterfaceAddress};
-use crate::shard::host;
 
 /// What a card that cuts trains itself calls it (`ethtool -k`).
 pub(super) const OFFLOAD: &str = "tx-udp-segmentation";

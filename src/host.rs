@@ -1,5 +1,5 @@
-//! What the server needs of its host, and what to tell the operator where it is missing: what it
-//! is, and the command that mends it.
+//! L4: what the server needs of its host, and what to tell the operator where it is missing: what
+//! it is, and the command that mends it.
 
 use std::io;
 use std::num::ParseIntError;
@@ -7,8 +7,6 @@ use std::thread;
 
 use glommio::GlommioError;
 
-use super::clock::process_cpu;
-use crate::http::metrics::{Process, Webhook};
 use crate::net::{probe_io_uring, probe_media_ring};
 
 /// The oldest kernel with what is used.
@@ -31,20 +29,20 @@ const DESCRIPTORS_SPARE: u64 = 24;
 
 /// What a shard's executor takes from locked memory, of which a user may have only 8 MiB in all:
 /// the least that glommio takes. Its files and their buffers are not used here.
-pub(super) const IO_MEMORY: usize = 64 * 1024;
+pub(crate) const IO_MEMORY: usize = 64 * 1024;
 
 /// Entries of each of the three rings of a shard.
-pub(super) const RING_DEPTH: usize = 256;
+pub(crate) const RING_DEPTH: usize = 256;
 
 /// Fails, with what to do about it, if the server cannot run on this host.
-pub(super) fn check() -> io::Result<()> {
+pub(crate) fn check() -> io::Result<()> {
     check_kernel()?;
     check_memlock(memlock().unwrap_or(u64::MAX), 1)?;
     check_io_uring()
 }
 
 /// Fails if the kernel is too old.
-pub(super) fn check_kernel() -> io::Result<()> {
+pub(crate) fn check_kernel() -> io::Result<()> {
     let release = read("/proc/sys/kernel/osrelease");
     if kernel(&release).is_some_and(|version| version < KERNEL_MIN) {
         let (major, minor) = KERNEL_MIN;
@@ -57,17 +55,17 @@ pub(super) fn check_kernel() -> io::Result<()> {
 }
 
 /// How many bytes of memory this process may lock; `None` if as many as it likes.
-pub(super) fn memlock() -> Option<u64> {
+pub(crate) fn memlock() -> Option<u64> {
     soft_limit(&read("/proc/self/limits"), "Max locked memory")
 }
 
 /// How many bytes so many shards lock: the kernel keeps them in memory for their rings.
-pub(super) fn memlock_needed(shards: usize) -> u64 {
+pub(crate) fn memlock_needed(shards: usize) -> u64 {
     MEMLOCK_MIN.max((shards * IO_MEMORY) as u64)
 }
 
 /// Fails if `limit` bytes of locked memory are too few for `shards` shards.
-pub(super) fn check_memlock(limit: u64, shards: usize) -> io::Result<()> {
+pub(crate) fn check_memlock(limit: u64, shards: usize) -> io::Result<()> {
     match memlock_needed(shards) {
         needed if needed <= limit => Ok(()),
         needed => Err(unsupported(format!(
@@ -78,7 +76,7 @@ pub(super) fn check_memlock(limit: u64, shards: usize) -> io::Result<()> {
 }
 
 /// Fails if there can be no rings at all.
-pub(super) fn check_io_uring() -> io::Result<()> {
+pub(crate) fn check_io_uring() -> io::Result<()> {
     // On a thread of its own: as a ring is taken down, the kernel interrupts what its thread waits
     // for, and that should be nothing of the caller's.
     let probe = thread::Builder::new().spawn(probe_io_uring)?;
@@ -87,7 +85,7 @@ pub(super) fn check_io_uring() -> io::Result<()> {
 }
 
 /// Fails if there can be no ring for media (`--io ring`).
-pub(super) fn check_media_ring() -> io::Result<()> {
+pub(crate) fn check_media_ring() -> io::Result<()> {
     let probe = thread::Builder::new().spawn(probe_media_ring)?;
     let found = probe.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
     found.map_err(|error| match error.raw_os_error() {
@@ -100,7 +98,7 @@ pub(super) fn check_media_ring() -> io::Result<()> {
 
 /// Fails if `limit` descriptors are too few for `shards` shards with `sockets` media sockets each:
 /// glommio would panic over it.
-pub(super) fn check_descriptors(limit: u64, shards: usize, sockets: usize) -> io::Result<()> {
+pub(crate) fn check_descriptors(limit: u64, shards: usize, sockets: usize) -> io::Result<()> {
     // Those that it has already, from whoever started it.
     let open = open_descriptors();
     let each = DESCRIPTORS_PER_SHARD + DESCRIPTORS_PER_SOCKET * sockets as u64;
@@ -115,7 +113,7 @@ pub(super) fn check_descriptors(limit: u64, shards: usize, sockets: usize) -> io
 }
 
 /// An executor's failure as an operator can use it.
-pub(super) fn explain(error: &GlommioError<()>) -> io::Error {
+pub(crate) fn explain(error: &GlommioError<()>) -> io::Error {
     match error {
         GlommioError::IoError(source) | GlommioError::EnhancedIoError { source, .. } => {
             explain_io(source)
@@ -163,7 +161,7 @@ fn unsupported(text: String) -> io::Error {
 
 /// What is not as it should be, though the server runs. `wished` and `granted` are bytes of a
 /// media socket's receive buffer, `descriptors` how many this process may have.
-pub(super) fn shortcomings(wished: usize, granted: usize, descriptors: u64) -> Vec<String> {
+pub(crate) fn shortcomings(wished: usize, granted: usize, descriptors: u64) -> Vec<String> {
     let mut found = Vec::new();
     if granted < wished {
         found.push(format!(
@@ -180,21 +178,9 @@ pub(super) fn shortcomings(wished: usize, granted: usize, descriptors: u64) -> V
     found
 }
 
-/// What the kernel knows of this process, which started at `started` and may have so many
-/// descriptors; and what it knows itself.
-pub(super) fn process(started: u64, descriptors_max: u64, webhook: Webhook) -> Process {
-    Process {
-        cpu: process_cpu(),
-        resident_bytes: resident(&read("/proc/self/status")).unwrap_or_default(),
-        open_descriptors: open_descriptors(),
-        descriptors_max,
-        started,
-        webhook,
-    }
-}
-
-/// Linux 6.2 and newer say it as the size of the folder; older ones have to be asked for each.
-fn open_descriptors() -> u64 {
+/// Descriptors that this process has now. Linux 6.2 and newer say it as the size of the folder;
+/// older ones have to be asked for each.
+pub(crate) fn open_descriptors() -> u64 {
     const FOLDER: &str = "/proc/self/fd";
     match std::fs::metadata(FOLDER).map_or(0, |folder| folder.len()) {
         0 => std::fs::read_dir(FOLDER).map_or(0, |open| open.count() as u64),
@@ -202,15 +188,8 @@ fn open_descriptors() -> u64 {
     }
 }
 
-/// From `/proc/self/status`: bytes in memory.
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
 /// The cores that this process may use, in order; empty if the kernel does not say.
-pub(super) fn cores() -> Vec<usize> {
+pub(crate) fn cores() -> Vec<usize> {
     let status = read("/proc/self/status");
     let list =
         status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
@@ -218,7 +197,7 @@ pub(super) fn cores() -> Vec<usize> {
 }
 
 /// Like `0-3,8`.
-pub(super) fn cpu_list(list: &str) -> Result<Vec<usize>, ParseIntError> {
+pub(crate) fn cpu_list(list: &str) -> Result<Vec<usize>, ParseIntError> {
     let mut cores = Vec::new();
     for range in list.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
@@ -257,15 +236,6 @@ mod tests {
         let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files  1024  524288  files\n";
         assert_eq!(soft_limit(limits, "Max open files"), Some(1024));
         assert_eq!(soft_limit(limits, "Max locked memory"), None);
-        assert_eq!(resident("Name:\tx\nVmRSS:\t    5120 kB\n"), Some(5 << 20));
-    }
-
-    #[test]
-    fn this_process_is_known() {
-        let file = std::fs::File::open("/proc/self/status").unwrap();
-        let process = process(0, 7, Webhook::default());
-        assert!(process.open_descriptors > 3 && process.resident_bytes > 1 << 20, "{process:?}");
-        drop(file);
     }
 
     #[test]

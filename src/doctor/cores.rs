@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Finding, ranges, read};
-use crate::shard::host;
+use crate::host;
 
 /// How many shards there are for them.
 pub(super) fn processors(shards: usize, cores: usize) -> Finding {
