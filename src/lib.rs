@@ -28,8 +28,8 @@
 //! 1. **receive** [`net::Rx::recv`]: one system call fills many slots.
 //! 2. **stamp** `shard::Shard::turn`: one clock reading a turn, each datagram to
 //!    [`sfu::Router::handle_datagram`].
-//! 3. **route** [`wire::demux`], then `sfu::Router::handle_rtp`: path to transport, which only a
-//!    valid STUN check has opened; SSRC, mid or payload type to stream.
+//! 3. **route** [`wire::demux`], then `sfu::paths`: path to transport, which only a valid STUN
+//!    check has opened; SSRC, mid or payload type to stream.
 //! 4. **open** `sfu::Association::open_rtp` with [`transport::srtp`]: replay check, decrypt in
 //!    place; the window moves only after the tag verified.
 //! 5. **account** `sfu::Receiver::account`: statistics, key frame seen, rewritten once for all

@@ -12,7 +12,7 @@ use crate::transport::Transport;
 use crate::transport::srtp::{OpenError, Retired, RtpWindow, SrtpRx};
 use crate::types::limit::{DATAGRAM_MAX, SSRCS_MAX};
 use crate::types::{
-    Deadline, DropReason, Mid, PeerKey, Pt, Reason, ReceiverKey, Rid, SenderKey, SeqNo, Ssrc,
+    Deadline, DropReason, Mid, Path, PeerKey, Pt, Reason, ReceiverKey, Rid, SenderKey, SeqNo, Ssrc,
     Timestamp, TransportId, TransportKey,
 };
 use crate::wire::rtp::RtpHeader;
@@ -133,6 +133,7 @@ impl Association {
     pub(super) fn open_rtp(
         &mut self,
         now: Timestamp,
+        path: Path,
         header: &RtpHeader,
         packet: &mut [u8],
     ) -> Result<(usize, SeqNo, Target), DropReason> {
@@ -156,7 +157,7 @@ impl Association {
             true => open_first(rx, packet, header, seq)?,
             false => (rx.open_rtp(packet, header.len, header.ssrc, seq).map_err(drop_reason)?, seq),
         };
-        self.transport.ice_mut().handle_authentic(now);
+        self.transport.ice_mut().handle_authentic(now, path);
         // An SSRC that we send under is not the client's to use.
         let target = target.filter(|_| !self.senders.contains_key(&header.ssrc));
         let stream = self.stream(now, header.ssrc);
@@ -203,6 +204,7 @@ impl Association {
     pub(super) fn open_rtcp(
         &mut self,
         now: Timestamp,
+        path: Path,
         packet: &mut [u8],
     ) -> Result<usize, DropReason> {
         let rx = self.transport.rx().ok_or(DropReason::NoKeys)?;
@@ -210,7 +212,7 @@ impl Association {
             OpenError::TooShort => DropReason::RtcpMalformed,
             error => drop_reason(error),
         })?;
-        self.transport.ice_mut().handle_authentic(now);
+        self.transport.ice_mut().handle_authentic(now, path);
         Ok(len)
     }
 

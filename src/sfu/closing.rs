@@ -3,8 +3,9 @@
 
 use super::Outbox;
 use super::event::{Happening, RoomEvent};
+use super::handshakes::transmit;
 use super::outbox::CloseReason;
-use super::router::{Router, transmit};
+use super::router::Router;
 use crate::protocol::notification::{peer_left, room_closed};
 use crate::protocol::{Announcement, AppData};
 use crate::types::{PeerKey, ReceiverKey, SenderKey, TransportKey};
@@ -123,8 +124,8 @@ impl Router {
         for credentials in association.transport.ice().credentials() {
             self.ufrags.remove(&credentials.ufrag);
         }
-        for path in association.transport.ice().paths() {
-            self.paths.remove(path);
+        for state in association.transport.ice().paths().all() {
+            self.paths.remove(state.path, key);
         }
         for (receiver, sender) in association.senders.values() {
             self.disable_sender(*receiver, *sender);

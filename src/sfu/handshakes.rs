@@ -1,11 +1,13 @@
-//! DTLS datagrams that wait for their step. A step of a handshake takes as long as forwarding some
-//! hundred packets, so none is done within a turn: the driver does them one at a time, between
-//! turns, and a storm of joins is a queue instead of a pause.
+//! DTLS datagrams on their way in and out. Those that come wait for their step: one takes as long
+//! as forwarding some hundred packets, so none is done within a turn. The driver does them one at a
+//! time, between turns, and a storm of joins is a queue instead of a pause.
 
 use std::collections::VecDeque;
 
-use crate::types::TransportKey;
+use super::Outbox;
+use crate::transport::Transport;
 use crate::types::limit::{DATAGRAM_MAX, HANDSHAKES_MAX};
+use crate::types::{DropReason, Path, ShardStats, TransportKey};
 
 /// The queue, first come first served. 400 KB.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub(super) struct Handshakes {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
     pub(super) transport: TransportKey,
+    pub(super) path: Path,
     slot: usize,
     len: usize,
 }
@@ -39,11 +42,11 @@ impl Handshakes {
     }
 
     /// Copies a datagram to the end; `false` if there is no room.
-    pub(super) fn push(&mut self, transport: TransportKey, datagram: &[u8]) -> bool {
+    pub(super) fn push(&mut self, transport: TransportKey, path: Path, datagram: &[u8]) -> bool {
         let Some(slot) = self.free.pop() else { return false };
         let len = datagram.len().min(DATAGRAM_MAX);
         self.slots[slot][..len].copy_from_slice(&datagram[..len]);
-        self.waiting.push_back(Waiting { transport, slot, len });
+        self.waiting.push_back(Waiting { transport, path, slot, len });
         true
     }
 
@@ -57,5 +60,41 @@ impl Handshakes {
     /// What it says.
     pub(super) fn bytes(&self, waiting: Waiting) -> &[u8] {
         &self.slots[waiting.slot][..waiting.len]
+    }
+}
+
+/// Something has come from where a handshake goes to: what had to wait for it is sent.
+pub(super) fn send_held(transport: &mut Transport, out: &mut impl Outbox) {
+    while out.slot().is_some()
+        && let Some((path, datagram)) = transport.poll_held()
+        && let Some(slot) = out.slot()
+    {
+        slot[..datagram.len()].copy_from_slice(&datagram);
+        out.commit(path, datagram.len());
+    }
+}
+
+/// Sends what a transport has to say for itself. Where there is no room, or no consent, the engine
+/// is drained all the same: what it says again later, and when, it tells only then.
+pub(super) fn transmit(transport: &mut Transport, stats: &mut ShardStats, out: &mut impl Outbox) {
+    let path = transport.dtls_path();
+    let mut spare = [0; DATAGRAM_MAX];
+    loop {
+        let (slot, has_room) = match out.slot() {
+            Some(slot) => (slot, true),
+            None => (&mut spare[..], false),
+        };
+        let Some(len) = transport.poll_transmit(slot) else { break };
+        match path {
+            Some(path) if has_room => {
+                if transport.ice_mut().paths_mut().may_send(path, len) {
+                    out.commit(path, len);
+                } else if !transport.hold(&slot[..len]) {
+                    stats.drop(DropReason::Unverified);
+                }
+            }
+            Some(_) => stats.drop(DropReason::EgressFull),
+            None => stats.drop(DropReason::SenderStopped),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What must hold between any two calls of a Router, for simulators and fuzzers to check.
 
+use std::collections::HashSet;
+
 use super::router::Router;
 use crate::types::limit::PATHS_MAX;
 
@@ -34,6 +36,7 @@ impl Router {
 
     fn assert_transports(&self) {
         let (mut ufrags, mut paths) = (0, 0);
+        let led_to: HashSet<_> = self.paths.iter().collect();
         for (key, association) in &self.transports {
             let owner = &self.peers[association.peer];
             assert_eq!(owner.transports.get(&association.id), Some(&key));
@@ -42,9 +45,10 @@ impl Router {
                 assert_eq!(self.ufrags.get(&credentials.ufrag), Some(&key));
                 ufrags += 1;
             }
-            assert!(ice.paths().len() <= PATHS_MAX);
-            assert!(ice.paths().iter().all(|path| self.paths.get(path) == Some(&key)));
-            paths += ice.paths().len();
+            assert!(ice.paths().all().len() <= PATHS_MAX);
+            let leads_here = |path| led_to.contains(&(path, key));
+            assert!(ice.paths().all().iter().all(|state| leads_here(state.path)));
+            paths += ice.paths().all().len();
             for receiver in association.receivers() {
                 assert_eq!(self.receivers[receiver].transport, key);
             }
@@ -56,7 +60,7 @@ impl Router {
             }
         }
         assert_eq!(ufrags, self.ufrags.len(), "fragments that are over are gone");
-        assert_eq!(paths, self.paths.len(), "each path leads to the transport that knows it");
+        assert_eq!(paths, led_to.len(), "each path leads to the transports that know it");
         let listed: usize = self.peers.values().map(|peer| peer.transports.len()).sum();
         assert_eq!(listed, self.transports.len());
     }

@@ -7,12 +7,14 @@
 
 mod allowance;
 mod association;
+mod checks;
 mod closing;
 mod event;
 mod forward;
 mod handshakes;
 mod invariants;
 mod outbox;
+mod paths;
 mod peer;
 mod receiver;
 mod report;
@@ -20,7 +22,9 @@ mod room;
 mod router;
 mod rtcp;
 mod sender;
+mod shake;
 mod signaling;
+mod timeouts;
 mod timers;
 mod turn;
 

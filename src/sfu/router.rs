@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use foldhash::fast::FixedState;
 use rand::rngs::StdRng;
@@ -12,39 +12,23 @@ use slotmap::SlotMap;
 
 use super::Outbox;
 use super::association::Association;
-use super::event::Happening;
 use super::forward::fan_out;
 use super::handshakes::Handshakes;
+use super::paths::Paths;
 use super::peer::Peer;
 use super::receiver::Receiver;
 use super::room::Room;
-use super::timers::{Owner, Timers};
+use super::timers::Timers;
 use super::turn::Turn;
-use crate::protocol::notification::transport_state;
-use crate::protocol::{DtlsState, IceState, Json, server_capabilities};
+use crate::protocol::{Json, server_capabilities};
 use crate::transport::dtls::Identity;
 use crate::transport::ice::Ufrag;
-use crate::transport::{Event, Transport};
-use crate::types::limit::{DATAGRAM_MAX, HANDSHAKES_PER_TRANSPORT_MAX};
 use crate::types::{
-    Deadline, DropReason, Kind, Limits, Path, PeerKey, Reason, ReceiverKey, RoomKey, ShardId,
-    ShardStats, SocketId, Timestamp, TransportKey,
+    DropReason, Kind, Limits, Path, PeerKey, ReceiverKey, RoomKey, ShardId, ShardStats, SocketId,
+    Timestamp, TransportKey,
 };
 use crate::wire::demux::{PacketKind, demux};
 use crate::wire::rtp::RtpHeader;
-use crate::wire::stun::{self, BindingRequest, IceRole};
-
-/// How often a transport's reports go out. RFC 3550 §6.2 would allow much less for small sessions;
-/// browsers send about this often, and a viewer's lips are in sync after the first one.
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// Reports go out at multiples of this: a shard's transports share 20 wake-ups a second for them,
-/// where each would have one of its own.
-const REPORT_STEP: Duration = Duration::from_millis(50);
-const _: () = assert!(REPORT_INTERVAL.as_micros().is_multiple_of(REPORT_STEP.as_micros()));
-/// RFC 8445 §7.3.1.1.
-const ROLE_CONFLICT: u16 = 487;
-/// RFC 8489 §6.3.1.
-const UNKNOWN_ATTRIBUTE: u16 = 420;
 
 /// An address that clients are told to send to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,10 +97,10 @@ pub struct Router {
     pub(super) transports_made: u64,
     pub(super) receivers: SlotMap<ReceiverKey, Receiver>,
     pub(super) ufrags: HashMap<Ufrag, TransportKey, FixedState>,
-    pub(super) paths: HashMap<Path, TransportKey, FixedState>,
-    timers: Timers,
+    pub(super) paths: Paths,
+    pub(super) timers: Timers,
     pub(super) turn: Turn,
-    handshakes: Handshakes,
+    pub(super) handshakes: Handshakes,
     pub(super) stats: ShardStats,
 }
 
@@ -132,7 +116,7 @@ impl Router {
             secrets,
             rng,
             ufrags: HashMap::with_hasher(hasher.clone()),
-            paths: HashMap::with_hasher(hasher.clone()),
+            paths: Paths::new(hasher.clone()),
             hasher,
             rooms: SlotMap::with_key(),
             room_names: HashMap::new(),
@@ -169,7 +153,7 @@ impl Router {
             Some(PacketKind::Rtp) => self.handle_rtp(now, path, datagram, out),
             Some(PacketKind::Rtcp) => self.handle_rtcp(now, path, datagram, out),
             Some(PacketKind::Stun) => self.handle_stun(now, path, datagram, out),
-            Some(PacketKind::Dtls) => self.handle_dtls(path, datagram),
+            Some(PacketKind::Dtls) => self.handle_dtls(path, datagram, out),
             None => Err(DropReason::Unknown),
         };
         if let Err(reason) = result {
@@ -185,9 +169,12 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
         let bitrate = self.config.limits.bitrate;
-        let association = self.transport_on(path)?.1;
         let header = RtpHeader::parse(datagram)?;
-        let (len, seq, target) = association.open_rtp(now, &header, datagram)?;
+        let owners = &mut self.paths;
+        let (_, association, (len, seq, target)) =
+            owners.open(path, datagram, &mut self.transports, |association, datagram| {
+                association.open_rtp(now, path, &header, datagram)
+            })?;
         association.allowance.take(now, datagram.len(), bitrate)?;
         if target.rtx {
             return Err(DropReason::Rtx);
@@ -237,251 +224,13 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
         let bitrate = self.config.limits.bitrate;
-        let (key, association) = self.transport_on(path)?;
-        let len = association.open_rtcp(now, datagram)?;
+        let owners = &mut self.paths;
+        let (key, association, len) =
+            owners.open(path, datagram, &mut self.transports, |association, datagram| {
+                association.open_rtcp(now, path, datagram)
+            })?;
         association.allowance.take(now, datagram.len(), bitrate)?;
         self.handle_compound(now, key, &datagram[..len], out)
-    }
-
-    /// Handshakes take long: this one only waits for [`Router::handle_handshake`].
-    fn handle_dtls(&mut self, path: Path, datagram: &[u8]) -> Result<(), DropReason> {
-        let (key, association) = self.transport_on(path)?;
-        if association.handshakes_waiting == HANDSHAKES_PER_TRANSPORT_MAX {
-            return Err(DropReason::HandshakeBacklog);
-        }
-        association.handshakes_waiting += 1;
-        if !self.handshakes.push(key, datagram) {
-            self.transports[key].handshakes_waiting -= 1;
-            return Err(DropReason::HandshakeBacklog);
-        }
-        Ok(())
-    }
-
-    /// Whether [`Router::handle_handshake`] has something to do.
-    pub fn has_handshakes(&self) -> bool {
-        !self.handshakes.is_empty()
-    }
-
-    /// One step of one handshake, the one that has waited longest. The driver calls it between
-    /// turns, as often as time allows, while [`Router::has_handshakes`].
-    pub fn handle_handshake(&mut self, now: Timestamp, out: &mut impl Outbox) {
-        let Some(waiting) = self.handshakes.pop() else { return };
-        let key = waiting.transport;
-        let Some(association) = self.transports.get_mut(key) else {
-            return self.stats.drop(DropReason::DtlsUnexpected); // closed meanwhile
-        };
-        association.handshakes_waiting -= 1;
-        let before = association.transport.dtls_state();
-        if let Err(reason) = association.transport.handle_dtls(now, self.handshakes.bytes(waiting))
-        {
-            return self.stats.drop(reason);
-        }
-        self.stats.handshake_steps += 1;
-        if association.transport.dtls_state() != before {
-            self.notify_transport_state(key, out);
-        }
-        self.pump(now, key, out);
-    }
-
-    /// Only paths that a valid check opened lead anywhere.
-    fn transport_on(&mut self, path: Path) -> Result<(TransportKey, &mut Association), DropReason> {
-        let key = *self.paths.get(&path).ok_or(DropReason::NoPath)?;
-        let association = self.transports.get_mut(key).ok_or(DropReason::NoPath)?;
-        Ok((key, association))
-    }
-
-    /// A STUN message is judged by its credentials, wherever it comes from.
-    fn handle_stun(
-        &mut self,
-        now: Timestamp,
-        path: Path,
-        datagram: &[u8],
-        out: &mut impl Outbox,
-    ) -> Result<(), DropReason> {
-        let request = BindingRequest::parse(datagram)?;
-        let ufrag: &Ufrag =
-            request.username_local.try_into().map_err(|_| DropReason::StunUnknownUfrag)?;
-        let key = *self.ufrags.get(ufrag).ok_or(DropReason::StunUnknownUfrag)?;
-        let association = self.transports.get_mut(key).ok_or(DropReason::StunUnknownUfrag)?;
-        let credentials = association.transport.ice().credentials().find(|it| it.ufrag == *ufrag);
-        let credentials = credentials.ok_or(DropReason::StunUnknownUfrag)?;
-        if !request.verify(&credentials.key) {
-            return Err(DropReason::StunBadIntegrity);
-        }
-        let slot = out.slot().ok_or(DropReason::EgressFull)?;
-        let (id, unknown) = (&request.transaction_id, request.unknown_required.as_slice());
-        let refusal = if !unknown.is_empty() {
-            Some((UNKNOWN_ATTRIBUTE, "Unknown Attribute"))
-        } else if let Some(IceRole::Controlled(_)) = request.role {
-            Some((ROLE_CONFLICT, "Role Conflict"))
-        } else {
-            None
-        };
-        if let Some((code, reason)) = refusal {
-            let len = stun::write_error(slot, id, code, reason, unknown, &credentials.key);
-            out.commit(path, len);
-            return Ok(());
-        }
-        let len = stun::write_success(slot, id, path.remote(), &credentials.key);
-        out.commit(path, len);
-        if let Some(over) = association.transport.ice_mut().confirm(ufrag) {
-            self.ufrags.remove(&over);
-        }
-        self.open_path(now, key, path, request.use_candidate, out);
-        Ok(())
-    }
-
-    /// A valid check came on `path`: it leads to this transport from now on.
-    fn open_path(
-        &mut self,
-        now: Timestamp,
-        key: TransportKey,
-        path: Path,
-        nominate: bool,
-        out: &mut impl Outbox,
-    ) {
-        let change = self.transports[key].transport.handle_check(now, path, nominate);
-        if change.opened {
-            if let Some(other) = self.paths.insert(path, key)
-                && other != key
-                && let Some(association) = self.transports.get_mut(other)
-            {
-                association.transport.ice_mut().forget(path);
-            }
-            if let Some(evicted) = change.evicted {
-                self.paths.remove(&evicted);
-            }
-        }
-        if change.connected {
-            self.notify_transport_state(key, out);
-            self.start_sending(now, key, out);
-        }
-        self.arm_transport(key);
-    }
-
-    /// Whether a valid check has opened this path, and its transport is there.
-    pub fn has_path(&self, path: Path) -> bool {
-        self.paths.contains_key(&path)
-    }
-
-    /// Nothing can come and go on this path any more: its connection is gone.
-    pub fn handle_path_closed(&mut self, path: Path) {
-        let association = self.paths.remove(&path).and_then(|key| self.transports.get_mut(key));
-        if let Some(association) = association {
-            association.transport.ice_mut().forget(path);
-        }
-    }
-
-    /// Time has come; early or needless calls do nothing.
-    pub fn handle_timeout(&mut self, now: Timestamp, out: &mut impl Outbox) {
-        while let Some((deadline, owner)) = self.timers.pop_due(now) {
-            match owner {
-                Owner::Receiver(key) => {
-                    let receiver = self.receivers.get_mut(key);
-                    if receiver.is_some_and(|receiver| receiver.armed.fire(deadline)) {
-                        self.poll_key_frame(now, key, out);
-                    }
-                }
-                Owner::Transport(key) => {
-                    let association = self.transports.get_mut(key);
-                    if association.is_some_and(|association| association.armed.fire(deadline)) {
-                        self.handle_transport_timeout(now, key, out);
-                    }
-                }
-            }
-        }
-    }
-
-    fn handle_transport_timeout(
-        &mut self,
-        now: Timestamp,
-        key: TransportKey,
-        out: &mut impl Outbox,
-    ) {
-        let association = &mut self.transports[key];
-        let before = association.transport.dtls_state();
-        let consent_ran_out = association.transport.handle_timeout(now);
-        let started = association.transport.dtls_state() != before;
-        let reports_due = association.reports_at.is_some_and(|at| at <= now);
-        if reports_due {
-            association.reports_at = Some((now + REPORT_INTERVAL).floor(REPORT_STEP));
-            self.send_reports(now, key, out);
-        }
-        if consent_ran_out || started {
-            self.notify_transport_state(key, out);
-        }
-        self.pump(now, key, out);
-    }
-
-    /// Sends what DTLS has to send, and acts on what happened to it.
-    pub(super) fn pump(&mut self, now: Timestamp, key: TransportKey, out: &mut impl Outbox) {
-        let Some(association) = self.transports.get_mut(key) else { return };
-        transmit(&mut association.transport, &mut self.stats, out);
-        match association.transport.poll_event() {
-            None => self.arm_transport(key),
-            Some(Event::Connected) => {
-                // Not all transports that connect together should report together.
-                let delay = REPORT_INTERVAL.mul_f64(0.25 + 0.75 * self.rng.f64());
-                association.reports_at = Some((now + delay).floor(REPORT_STEP));
-                self.stats.dtls_connected += 1;
-                self.notify_transport_state(key, out);
-                self.start_sending(now, key, out);
-                self.arm_transport(key);
-            }
-            Some(Event::Failed(_) | Event::Closed) => {
-                self.notify_transport_state(key, out);
-                self.close_transport(key, None, out);
-            }
-        }
-    }
-
-    /// This transport can send now: video Senders on it need key frames to begin with.
-    fn start_sending(&mut self, now: Timestamp, key: TransportKey, out: &mut impl Outbox) {
-        let association = &mut self.transports[key];
-        if association.transport.tx().is_none() {
-            return;
-        }
-        let waiting: Vec<_> = association.senders.values().copied().collect();
-        for (receiver, sender) in waiting {
-            let senders = self.receivers.get(receiver).map(|receiver| &receiver.senders);
-            let sender = senders.and_then(|senders| senders.get(sender));
-            if sender.is_some_and(|sender| sender.awaits_key_frame()) {
-                self.ask_key_frame(now, receiver, out);
-            }
-        }
-    }
-
-    fn notify_transport_state(&self, key: TransportKey, out: &mut impl Outbox) {
-        let association = &self.transports[key];
-        let (ice, dtls) = (association.transport.ice().state(), association.transport.dtls_state());
-        // A transport whose DTLS is over is closed right after this.
-        let over = matches!(dtls, DtlsState::Failed | DtlsState::Closed);
-        let ice = if over { IceState::Closed } else { ice };
-        let (peer, transport) = (association.peer, association.id);
-        self.tell(peer, Happening::TransportState { transport, ice, dtls }, out);
-        if self.peers.get(peer).is_some_and(|peer| peer.wants_transport_state) {
-            out.text(peer, transport_state(transport, ice, dtls));
-        }
-    }
-
-    /// When to call [`Router::handle_timeout`] next.
-    pub fn poll_deadline(&self) -> Option<Deadline> {
-        self.timers.next()
-    }
-
-    pub(super) fn arm_transport(&mut self, key: TransportKey) {
-        if let Some(association) = self.transports.get_mut(key) {
-            let deadline = association.poll_deadline();
-            self.timers.arm(Owner::Transport(key), &mut association.armed, deadline);
-        }
-    }
-
-    pub(super) fn arm_receiver(&mut self, key: ReceiverKey) {
-        if let Some(receiver) = self.receivers.get_mut(key) {
-            let at = receiver.key_frames.poll_deadline();
-            let deadline = at.map(|at| Deadline { at, reason: Reason::KeyFrame });
-            self.timers.arm(Owner::Receiver(key), &mut receiver.armed, deadline);
-        }
     }
 
     /// Counters; the driver adds what only it sees (datagrams sent, send errors).
@@ -492,24 +241,5 @@ impl Router {
     /// Counters.
     pub fn stats(&self) -> &ShardStats {
         &self.stats
-    }
-}
-
-/// Sends what a transport has to say for itself. Where there is no room, or no consent, the engine
-/// is drained all the same: what it says again later, and when, it tells only then.
-pub(super) fn transmit(transport: &mut Transport, stats: &mut ShardStats, out: &mut impl Outbox) {
-    let path = transport.send_path();
-    let mut spare = [0; DATAGRAM_MAX];
-    loop {
-        let (slot, has_room) = match out.slot() {
-            Some(slot) => (slot, true),
-            None => (&mut spare[..], false),
-        };
-        let Some(len) = transport.poll_transmit(slot) else { break };
-        match path {
-            Some(path) if has_room => out.commit(path, len),
-            Some(_) => stats.drop(DropReason::EgressFull),
-            None => stats.drop(DropReason::SenderStopped),
-        }
     }
 }

@@ -106,9 +106,9 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.shard.with(|router, _, out| {
+        self.shard.with(|router, now, out| {
             out.disconnect_wire(self.path);
-            router.handle_path_closed(self.path);
+            router.handle_path_closed(now, self.path);
         });
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
-use dimpl::certificate::generate_self_signed_certificate;
 use dimpl::{DtlsCertificate, Output};
 
 use super::srtp::{SrtpProfile, SrtpRx, SrtpTx};
@@ -48,7 +47,7 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// A new self-signed P-256 certificate, valid for a year.
+    /// A new self-signed P-256 certificate.
     pub fn generate() -> Result<Self, IdentityError> {
         Self::new(None)
     }
@@ -60,8 +59,7 @@ impl Identity {
     }
 
     fn new(seed: Option<u64>) -> Result<Self, IdentityError> {
-        let certificate =
-            generate_self_signed_certificate().map_err(|e| IdentityError(e.to_string()))?;
+        let certificate = self_signed().map_err(|e| IdentityError(e.to_string()))?;
         let builder = dimpl::Config::builder()
             .flight_start_rto(FLIGHT_RTO)
             .flight_retries(FLIGHT_RETRIES)
@@ -80,6 +78,25 @@ impl Identity {
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(FingerprintAlgorithm::Sha256, &self.certificate.certificate)
     }
+}
+
+/// As short as it can be: the flight that it is in goes to an address that has shown nothing yet,
+/// which may be sent three times what came from it, and the shortest ClientHellos have 120 bytes.
+/// Who reads it looks at its fingerprint alone (RFC 8827 §6.5), but for Firefox, which wants serial
+/// numbers that nobody else has.
+fn self_signed() -> Result<DtlsCertificate, rcgen::Error> {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, "corinth");
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(2049, 12, 31);
+    let mut serial = [0; 8];
+    aws_lc_rs::rand::fill(&mut serial).map_err(|_| rcgen::Error::RingUnspecified)?;
+    parameters.serial_number = Some(serial.to_vec().into());
+    let certificate = parameters.self_signed(&key)?;
+    let certificate = certificate.der().to_vec();
+    Ok(DtlsCertificate { certificate, private_key: key.serialize_der() })
 }
 
 fn fingerprint(algorithm: FingerprintAlgorithm, certificate: &[u8]) -> Fingerprint {
@@ -185,6 +202,11 @@ impl Dtls {
     /// Whether this side sends (or sent) the ClientHello.
     pub fn is_client(&self) -> bool {
         self.engine.is_active()
+    }
+
+    /// Whether the handshake is over, and well.
+    pub fn is_done(&self) -> bool {
+        self.handshake_done
     }
 
     /// States what the peer's certificate must match. A handshake that waited for it goes on.

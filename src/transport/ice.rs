@@ -1,14 +1,16 @@
-//! ICE-lite (RFC 8445 §2.5): credentials and their restart, the paths that valid checks have
-//! opened, where to send, and consent. It answers checks and never sends one. STUN itself is
+//! ICE-lite (RFC 8445 §2.5): credentials and their restart, checks and their replay, and consent;
+//! where to send is for [`Paths`] to say. It answers checks and never sends one. STUN itself is
 //! `wire::stun`'s; which transport a check belongs to is the Router's to find.
 
+use std::collections::VecDeque;
 use std::iter;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::paths::{PathChange, Paths};
 use crate::protocol::IceState;
-use crate::types::limit::{CONSENT_TIMEOUT, PATHS_MAX};
+use crate::types::limit::CHECKS_REMEMBERED;
 use crate::types::{Path, ShardId, Timestamp};
 use crate::wire::stun::IntegrityKey;
 
@@ -67,18 +69,18 @@ impl Credentials {
     }
 }
 
-/// What a valid check changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PathChange {
-    /// The path is new to this transport.
-    pub opened: bool,
-    /// This one had to make room for it.
-    pub evicted: Option<Path>,
-    /// First valid check, or the first after a failure.
-    pub connected: bool,
+/// What a check's transaction id says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// It has not come before.
+    Fresh,
+    /// It has, on this path: the client did not get its answer (RFC 8489 §6.2.1).
+    Again,
+    /// It has, on another: somebody plays it again.
+    Replayed,
 }
 
-/// One transport's paths and consent.
+/// One transport's credentials, paths and consent.
 #[derive(Debug)]
 pub struct Ice {
     /// Ours; checks are verified with them. Apart, as they are large and seldom looked at.
@@ -86,12 +88,12 @@ pub struct Ice {
     /// A restart's. No valid check was made with them yet; the first one puts the others out.
     pending: Option<Box<Credentials>>,
     state: IceState,
-    /// Least recently checked first, at most `PATHS_MAX`.
-    paths: Vec<Path>,
-    /// Where to send: the latest nominated path, before any the latest checked.
-    selected: Option<Path>,
-    nominated: bool,
-    alive_at: Option<Timestamp>,
+    paths: Paths,
+    /// When consent runs out where no path is left.
+    lost_until: Option<Timestamp>,
+    /// Transactions of valid checks with the paths that they came on, oldest first, at most
+    /// `CHECKS_REMEMBERED`.
+    checks: VecDeque<(u64, u32)>,
 }
 
 impl Ice {
@@ -101,10 +103,9 @@ impl Ice {
             credentials: Box::new(credentials),
             pending: None,
             state: IceState::New,
-            paths: Vec::new(),
-            selected: None,
-            nominated: false,
-            alive_at: None,
+            paths: Paths::default(),
+            lost_until: None,
+            checks: VecDeque::new(),
         }
     }
 
@@ -127,74 +128,103 @@ impl Ice {
         Some(std::mem::replace(&mut self.credentials, credentials).ufrag)
     }
 
-    /// A check on `path` whose integrity held.
-    pub fn handle_check(&mut self, now: Timestamp, path: Path, nominate: bool) -> PathChange {
-        let known = self.paths.iter().position(|p| *p == path);
-        let mut change = PathChange { opened: known.is_none(), ..PathChange::default() };
-        if let Some(index) = known {
-            self.paths.remove(index);
-        } else if self.paths.len() == PATHS_MAX {
-            // The selected path stays, however long ago it was checked: media may depend on it.
-            let oldest = self.paths.iter().position(|p| Some(*p) != self.selected).unwrap_or(0);
-            change.evicted = Some(self.paths.remove(oldest));
+    /// Whether a valid check of this transaction has come before. 64 bits of the id are looked at:
+    /// ids are random (RFC 8489 §5), and covered by the check's integrity.
+    pub fn freshness(&self, transaction: u64, path: Path) -> Freshness {
+        let known = self.checks.iter().rev().find(|(id, _)| *id == transaction);
+        match known {
+            None => Freshness::Fresh,
+            Some((_, serial)) if self.serial(path) == Some(*serial) => Freshness::Again,
+            Some(_) => Freshness::Replayed,
         }
-        self.paths.push(path);
-        if nominate || !self.nominated || self.state == IceState::Failed {
-            self.selected = Some(path);
-            self.nominated = nominate;
+    }
+
+    /// A valid and fresh check on `path`.
+    pub fn handle_check(
+        &mut self,
+        now: Timestamp,
+        path: Path,
+        transaction: u64,
+        nominate: bool,
+    ) -> PathChange {
+        let mut change = self.paths.handle_check(now, path, nominate);
+        if self.checks.len() == CHECKS_REMEMBERED {
+            self.checks.pop_front();
+        }
+        if let Some(serial) = self.serial(path) {
+            self.checks.push_back((transaction, serial));
         }
         change.connected = self.state != IceState::Connected;
         self.state = IceState::Connected;
-        self.alive_at = Some(now);
         change
     }
 
-    /// Authentic media came: consent lasts (PROTOCOL section 5). It revives nothing.
-    pub fn handle_authentic(&mut self, now: Timestamp) {
+    /// Something that only the client can have sent came on `path`: media goes there, and consent
+    /// lasts (PROTOCOL section 5). It revives nothing.
+    pub fn handle_authentic(&mut self, now: Timestamp, path: Path) {
         if self.state == IceState::Connected {
-            self.alive_at = Some(now);
+            self.paths.handle_authentic(now, path);
         }
     }
 
-    /// Another transport has taken this path over.
-    pub fn forget(&mut self, path: Path) {
-        self.paths.retain(|p| *p != path);
-        if self.selected == Some(path) {
-            self.selected = self.paths.last().copied();
-            self.nominated = false;
-        }
+    /// A path leads here no more.
+    pub fn forget(&mut self, now: Timestamp, path: Path) {
+        self.lost_until = self.paths.alive_until();
+        self.paths.forget(now, path);
     }
 
-    /// Ends consent when it ran out; `true` if it just did.
+    /// Leaves paths whose consent ran out; `true` if none is left.
     pub fn handle_timeout(&mut self, now: Timestamp) -> bool {
-        let ran_out = self.poll_deadline().is_some_and(|at| at <= now);
+        if self.state != IceState::Connected {
+            return false;
+        }
+        self.paths.handle_timeout(now);
+        let until = self.paths.alive_until().or(self.lost_until);
+        let ran_out = until.is_none_or(|at| at <= now);
         if ran_out {
             self.state = IceState::Failed;
         }
         ran_out
     }
 
-    /// When consent runs out unless something comes.
+    /// When the path in use has to be left, or there is none any more.
     pub fn poll_deadline(&self) -> Option<Timestamp> {
         match self.state {
-            IceState::Connected => self.alive_at.map(|at| at + CONSENT_TIMEOUT),
+            IceState::Connected => {
+                let used = self.paths.poll_deadline();
+                used.or(self.paths.alive_until()).or(self.lost_until)
+            }
             IceState::New | IceState::Failed | IceState::Closed => None,
         }
     }
 
-    /// Where to send; `None` before the first check and after consent ran out.
+    /// Where to send what is not media; `None` before the first check and after consent ran out.
     pub fn send_path(&self) -> Option<Path> {
-        if self.state == IceState::Connected { self.selected } else { None }
+        self.paths.selected().filter(|_| self.state == IceState::Connected)
+    }
+
+    /// Where to send media.
+    pub fn media_path(&self) -> Option<Path> {
+        if self.state == IceState::Connected { self.paths.media_path() } else { None }
     }
 
     /// Every path that reaches this transport.
-    pub fn paths(&self) -> &[Path] {
+    pub fn paths(&self) -> &Paths {
         &self.paths
+    }
+
+    /// The same, to count what comes and goes there.
+    pub fn paths_mut(&mut self) -> &mut Paths {
+        &mut self.paths
     }
 
     /// Where the association stands.
     pub fn state(&self) -> IceState {
         self.state
+    }
+
+    fn serial(&self, path: Path) -> Option<u32> {
+        self.paths.get(path).map(|state| state.serial)
     }
 }
 
@@ -253,46 +283,42 @@ mod tests {
     }
 
     #[test]
-    fn sends_to_the_latest_nominated_path_and_before_any_to_the_latest_checked() {
+    fn a_transaction_is_good_once_and_again_on_its_own_path_only() {
         let mut ice = ice();
-        assert_eq!(ice.send_path(), None);
-        ice.handle_check(at(1), path(1), false);
-        ice.handle_check(at(1), path(2), false);
-        assert_eq!(ice.send_path(), Some(path(2)));
-        ice.handle_check(at(1), path(1), true);
-        ice.handle_check(at(1), path(3), false);
-        assert_eq!(ice.send_path(), Some(path(1)), "a plain check does not move it");
-        ice.handle_check(at(2), path(3), true);
-        assert_eq!(ice.send_path(), Some(path(3)));
-    }
-
-    #[test]
-    fn remembers_eight_paths_and_never_forgets_the_one_it_sends_to() {
-        let mut ice = ice();
-        ice.handle_check(at(1), path(100), true);
-        for port in 1..PATHS_MAX as u16 {
-            assert_eq!(ice.handle_check(at(1), path(port), false).evicted, None);
+        ice.handle_check(at(1), path(1), 7, true);
+        assert_eq!(ice.freshness(7, path(1)), Freshness::Again);
+        assert_eq!(ice.freshness(7, path(2)), Freshness::Replayed);
+        assert_eq!(ice.freshness(8, path(2)), Freshness::Fresh);
+        for transaction in 100..100 + CHECKS_REMEMBERED as u64 {
+            ice.handle_check(at(1), path(2), transaction, false);
         }
-        let change = ice.handle_check(at(1), path(50), false);
-        assert_eq!(change.evicted, Some(path(1)));
-        assert_eq!(ice.paths().len(), PATHS_MAX);
-        assert_eq!(ice.send_path(), Some(path(100)));
-        assert!(!ice.handle_check(at(1), path(2), false).opened, "2 is known");
-        assert_eq!(ice.handle_check(at(1), path(51), false).evicted, Some(path(3)), "2 is newer");
+        assert_eq!(ice.freshness(7, path(2)), Freshness::Fresh, "not for ever");
+        assert_eq!(ice.checks.len(), CHECKS_REMEMBERED);
     }
 
     #[test]
     fn consent_runs_out_after_30_s_and_a_check_revives_it() {
         let mut ice = ice();
-        assert!(ice.handle_check(at(1), path(1), true).connected);
-        ice.handle_authentic(at(10));
+        assert!(ice.handle_check(at(1), path(1), 1, true).connected);
+        ice.handle_authentic(at(10), path(1));
         assert!(!ice.handle_timeout(at(39)));
         assert!(ice.handle_timeout(at(40)));
         assert_eq!((ice.state(), ice.send_path()), (IceState::Failed, None));
-        ice.handle_authentic(at(41));
+        ice.handle_authentic(at(41), path(1));
         assert_eq!(ice.state(), IceState::Failed, "only a check revives");
-        assert!(ice.handle_check(at(42), path(2), false).connected);
-        assert_eq!(ice.send_path(), Some(path(2)), "the old nomination died with consent");
+        assert!(ice.handle_check(at(42), path(2), 2, true).connected);
+        assert_eq!(ice.send_path(), Some(path(2)), "the other one has no consent");
+        assert_eq!(ice.media_path(), None, "and this one has shown nothing");
         assert_eq!(ice.poll_deadline(), Some(at(42) + Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_transport_without_paths_fails_in_its_time() {
+        let mut ice = ice();
+        ice.handle_check(at(1), path(1), 1, true);
+        ice.forget(at(2), path(1));
+        assert_eq!(ice.poll_deadline(), Some(at(31)));
+        assert!(!ice.handle_timeout(at(30)));
+        assert!(ice.handle_timeout(at(31)));
     }
 }

@@ -1,22 +1,25 @@
-//! L2: one client association. [`Transport`] joins ICE-lite ([`ice`]), DTLS ([`dtls`]) and SRTP
-//! ([`srtp`]) of one BUNDLE group. `sfu::Router` drives it: verified checks, records and time come
-//! in; datagrams, events and deadlines are polled.
+//! L2: one client association. [`Transport`] joins ICE-lite ([`ice`], [`paths`]), DTLS ([`dtls`])
+//! and SRTP ([`srtp`]) of one BUNDLE group. `sfu::Router` drives it: verified checks, records and
+//! time come in; datagrams, events and deadlines are polled.
 //!
 //! RFC 8445 §2.5 (lite), RFC 7675 (consent), RFC 5764 (DTLS-SRTP), PROTOCOL section 5. One
 //! transport costs about 20 KiB, nearly all of it the DTLS engine's.
 
 pub mod dtls;
 pub mod ice;
+pub mod paths;
 pub mod srtp;
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use dtls::{Dtls, DtlsEvent, DtlsFailure, Identity, SrtpKeys};
-use ice::{Credentials, Ice, PathChange};
+use ice::{Credentials, Ice};
+use paths::PathChange;
 use srtp::{SrtpRx, SrtpTx};
 
 use crate::protocol::{DtlsParameters, DtlsRole, DtlsState, Fingerprint};
-use crate::types::limit::DTLS_ROLE_WAIT;
+use crate::types::limit::{DTLS_ROLE_WAIT, FLIGHT_HELD_MAX};
 use crate::types::{Deadline, DropReason, Path, Reason, Timestamp};
 
 /// What the Router must know of.
@@ -30,6 +33,17 @@ pub enum Event {
     Closed,
 }
 
+/// A valid check that had not come before.
+#[derive(Debug, Clone, Copy)]
+pub struct Check {
+    /// Where it came from.
+    pub path: Path,
+    /// The first 64 bits of its transaction id.
+    pub transaction: u64,
+    /// It says USE-CANDIDATE.
+    pub nominate: bool,
+}
+
 /// One client association.
 ///
 /// Order: `handle_*` or a command, then [`Transport::poll_transmit`] until `None`, then
@@ -41,6 +55,10 @@ pub struct Transport {
     /// what it reads of each should be all that it fetches.
     dtls: Box<Dtls>,
     dtls_state: DtlsState,
+    /// Where the latest record of a handshake that is under way came from.
+    dtls_path: Option<Path>,
+    /// What of a handshake may not go there yet, oldest first.
+    held: VecDeque<Box<[u8]>>,
     keys: Option<Box<SrtpKeys>>,
     remote: Option<Vec<Fingerprint>>,
     first_check_at: Option<Timestamp>,
@@ -60,6 +78,8 @@ impl Transport {
             ice: Ice::new(credentials),
             dtls: Box::new(Dtls::new(identity, epoch, now)),
             dtls_state: DtlsState::New,
+            dtls_path: None,
+            held: VecDeque::new(),
             keys: None,
             remote: None,
             first_check_at: None,
@@ -96,21 +116,41 @@ impl Transport {
         true
     }
 
-    /// A check on `path` whose integrity held.
-    pub fn handle_check(&mut self, now: Timestamp, path: Path, nominate: bool) -> PathChange {
+    /// A valid check that had not come before.
+    pub fn handle_check(&mut self, now: Timestamp, check: Check) -> PathChange {
         self.first_check_at.get_or_insert(now);
-        self.ice.handle_check(now, path, nominate)
+        let Check { path, transaction, nominate } = check;
+        self.ice.handle_check(now, path, transaction, nominate)
     }
 
     /// A datagram of DTLS records from one of the paths.
-    pub fn handle_dtls(&mut self, now: Timestamp, datagram: &[u8]) -> Result<(), DropReason> {
+    pub fn handle_dtls(
+        &mut self,
+        now: Timestamp,
+        path: Path,
+        datagram: &[u8],
+    ) -> Result<(), DropReason> {
         match self.dtls_state {
             DtlsState::Failed | DtlsState::Closed => return Err(DropReason::DtlsUnexpected),
             DtlsState::New => self.dtls_state = DtlsState::Connecting,
             DtlsState::Connecting | DtlsState::Connected => {}
         }
+        if !self.dtls.is_done() {
+            self.dtls_path = Some(path);
+        }
         self.dtls.handle_datagram(now, datagram);
         Ok(())
+    }
+
+    /// To be called when DTLS has been polled: where a handshake has just ended, the one who ended
+    /// it is at the end of his path, for he has read what we sent there.
+    pub fn note_handshake(&mut self, now: Timestamp) {
+        if self.dtls.is_done()
+            && let Some(path) = self.dtls_path.take()
+        {
+            self.held.clear();
+            self.ice.handle_authentic(now, path);
+        }
     }
 
     /// Time has come. `true` if consent just ran out.
@@ -132,6 +172,24 @@ impl Transport {
     /// Writes the next DTLS datagram into `slot`; its length, or `None` when there is none.
     pub fn poll_transmit(&mut self, slot: &mut [u8]) -> Option<usize> {
         self.dtls.poll_transmit(slot)
+    }
+
+    /// Keeps what may not be sent yet, until something comes from where it is to go: who has lost
+    /// the flight and says so should not have to say it three times. `false`: another made room.
+    pub fn hold(&mut self, datagram: &[u8]) -> bool {
+        let has_room = self.held.len() < FLIGHT_HELD_MAX;
+        if !has_room {
+            self.held.pop_front();
+        }
+        self.held.push_back(datagram.into());
+        has_room
+    }
+
+    /// The next of what was held that may be sent now.
+    pub fn poll_held(&mut self) -> Option<(Path, Box<[u8]>)> {
+        let (path, next) = (self.dtls_path()?, self.held.front()?);
+        let may = self.ice.paths_mut().may_send(path, next.len());
+        if may { self.held.pop_front().map(|datagram| (path, datagram)) } else { None }
     }
 
     /// What happened since the last call.
@@ -161,9 +219,16 @@ impl Transport {
         .min()
     }
 
-    /// Where to send, as long as there is consent.
+    /// Where reports and media go, or would go; for people to read.
     pub fn send_path(&self) -> Option<Path> {
-        self.ice.send_path()
+        self.ice.media_path().or(self.ice.send_path())
+    }
+
+    /// Where DTLS goes: a handshake to where it comes from.
+    pub fn dtls_path(&self) -> Option<Path> {
+        let path = self.ice.send_path()?;
+        let known = self.dtls_path.filter(|path| self.ice.paths().get(*path).is_some());
+        Some(known.unwrap_or(path))
     }
 
     /// Opens what comes from the client, once there are keys.
@@ -171,9 +236,10 @@ impl Transport {
         self.keys.as_mut().map(|keys| &mut keys.rx)
     }
 
-    /// Seals what goes to the client, and where it goes; `None` without keys or consent.
+    /// Seals what goes to the client, and where it goes; `None` without keys, or where nobody has
+    /// shown that he is the client and consents.
     pub fn tx(&mut self) -> Option<(Path, &mut SrtpTx)> {
-        let path = self.ice.send_path()?;
+        let path = self.ice.media_path()?;
         self.keys.as_mut().map(|keys| (path, &mut keys.tx))
     }
 

@@ -17,6 +17,8 @@ const PATH: Path = Path::Udp {
     remote: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9),
 };
 
+const CHECK: Check = Check { path: PATH, transaction: 1, nominate: true };
+
 fn ms(millis: u64) -> Timestamp {
     Timestamp::from_micros(1_000_000 + millis * 1000)
 }
@@ -59,12 +61,13 @@ impl Pair {
             let before = moved;
             while let Some(len) = self.client.poll_transmit(&mut buf) {
                 moved.0 += 1;
-                let _ = self.server.handle_dtls(now, &buf[..len]);
+                let _ = self.server.handle_dtls(now, PATH, &buf[..len]);
             }
             while let Some(len) = self.server.poll_transmit(&mut buf) {
                 moved.1 += 1;
                 self.client.handle_datagram(now, &buf[..len]);
             }
+            self.server.note_handshake(now);
             self.events.extend(std::iter::from_fn(|| self.server.poll_event()));
             if let Some(DtlsEvent::Connected(keys)) = self.client.poll_event() {
                 self.client_keys = Some(keys);
@@ -97,7 +100,7 @@ fn a_client_that_starts_is_answered_and_both_have_keys() {
     for role in [None, Some(DtlsRole::Auto), Some(DtlsRole::Client), Some(DtlsRole::Server)] {
         let mut pair = Pair::new();
         assert!(pair.state(role));
-        pair.server.handle_check(ms(0), PATH, true);
+        pair.server.handle_check(ms(0), CHECK);
         pair.client.start_client(ms(1));
         pair.exchange(ms(1));
         assert_eq!(pair.events, [Event::Connected], "{role:?}");
@@ -111,7 +114,7 @@ fn the_server_starts_one_second_after_the_first_check_if_the_client_said_server(
     let mut pair = Pair::new();
     assert!(pair.state(Some(DtlsRole::Server)));
     assert_eq!(pair.server.poll_deadline(), None, "no check, no hurry");
-    pair.server.handle_check(ms(200), PATH, true);
+    pair.server.handle_check(ms(200), CHECK);
     let deadline = pair.server.poll_deadline().expect("waits for a ClientHello");
     assert_eq!(deadline, Deadline { at: ms(1200), reason: Reason::DtlsRole });
     pair.server.handle_timeout(ms(1199));
@@ -126,7 +129,7 @@ fn the_server_starts_one_second_after_the_first_check_if_the_client_said_server(
 #[test]
 fn there_are_no_keys_before_the_fingerprint_is_known() {
     let mut pair = Pair::new();
-    pair.server.handle_check(ms(0), PATH, true);
+    pair.server.handle_check(ms(0), CHECK);
     pair.client.start_client(ms(1));
     pair.exchange(ms(1));
     assert!(pair.events.is_empty() && pair.server.tx().is_none() && pair.server.rx().is_none());
@@ -144,12 +147,12 @@ fn a_certificate_that_was_not_stated_ends_it_without_keys() {
     let stated = DtlsParameters { role: None, fingerprints: vec![other.fingerprint()] };
     assert!(pair.server.set_remote(ms(0), stated));
     assert!(!pair.state(None), "another one is not taken afterwards");
-    pair.server.handle_check(ms(0), PATH, true);
+    pair.server.handle_check(ms(0), CHECK);
     pair.client.start_client(ms(1));
     pair.exchange(ms(1));
     assert_eq!(pair.events, [Event::Failed(DtlsFailure::Fingerprint)]);
     assert!(pair.server.tx().is_none() && pair.server.rx().is_none());
-    let refused = pair.server.handle_dtls(ms(2), &[22; 100]);
+    let refused = pair.server.handle_dtls(ms(2), PATH, &[22; 100]);
     assert_eq!(refused, Err(DropReason::DtlsUnexpected));
 }
 
@@ -157,11 +160,11 @@ fn a_certificate_that_was_not_stated_ends_it_without_keys() {
 fn a_lost_flight_is_sent_again_soon() {
     let mut pair = Pair::new();
     assert!(pair.state(None));
-    pair.server.handle_check(ms(0), PATH, true);
+    pair.server.handle_check(ms(0), CHECK);
     pair.client.start_client(ms(0));
     let mut buf = [0; DATAGRAM_MAX];
     while let Some(len) = pair.client.poll_transmit(&mut buf) {
-        let _ = pair.server.handle_dtls(ms(1), &buf[..len]);
+        let _ = pair.server.handle_dtls(ms(1), PATH, &buf[..len]);
     }
     while pair.server.poll_transmit(&mut buf).is_some() {}
     let deadline = pair.server.poll_deadline().expect("a flight is out");
@@ -182,11 +185,11 @@ fn a_lost_flight_is_sent_again_soon() {
 fn junk_from_a_checked_path_does_not_disturb_a_handshake() {
     let mut pair = Pair::new();
     assert!(pair.state(None));
-    pair.server.handle_check(ms(0), PATH, true);
+    pair.server.handle_check(ms(0), CHECK);
     for len in 1..64 {
         let mut junk = vec![0xff; len];
         junk[0] = 20 + (len % 4) as u8;
-        let _ = pair.server.handle_dtls(ms(0), &junk);
+        let _ = pair.server.handle_dtls(ms(0), PATH, &junk);
     }
     pair.client.start_client(ms(1));
     pair.exchange(ms(1));
@@ -197,7 +200,7 @@ fn junk_from_a_checked_path_does_not_disturb_a_handshake() {
 fn close_notify_is_noticed() {
     let mut pair = Pair::new();
     assert!(pair.state(None));
-    pair.server.handle_check(ms(0), PATH, true);
+    pair.server.handle_check(ms(0), CHECK);
     pair.client.start_client(ms(1));
     pair.exchange(ms(1));
     pair.client.close();

@@ -36,6 +36,12 @@ drop_reasons! {
     StunUnknownUfrag => "stun_unknown_ufrag",
     /// MESSAGE-INTEGRITY absent or wrong.
     StunBadIntegrity => "stun_bad_integrity",
+    /// A check that had come before, from another address.
+    StunReplay => "stun_replay",
+    /// A check from an address that leads to as many other transports as may be.
+    PathTaken => "path_taken",
+    /// DTLS to an address from which too little has come, nothing of it only the client's to send.
+    Unverified => "unverified",
     /// DTLS, RTP or RTCP from an address that no check has opened.
     NoPath => "no_path",
     /// A DTLS record while the transport can take none.

@@ -27,6 +27,20 @@ pub const APP_DATA_MAX: usize = 16 * 1024;
 /// Paths remembered by one transport; the oldest goes (PROTOCOL section 5).
 pub const PATHS_MAX: usize = 8;
 
+/// Valid checks of one transport whose transactions are remembered: none of them is good on another
+/// path. 16 bytes each, as they come: of a client that checks every 2.5 s, the last 85 minutes.
+pub const CHECKS_REMEMBERED: usize = 2048;
+
+/// How many times the bytes that came from a path may go there before it has shown that the client
+/// is at its end (RFC 9000 §8.1).
+pub const UNVERIFIED_FACTOR: usize = 3;
+
+/// Datagrams of a handshake that wait until more has come from where they go: a flight.
+pub const FLIGHT_HELD_MAX: usize = 4;
+
+/// Transports that one path leads to.
+pub const TRANSPORTS_PER_PATH_MAX: usize = 4;
+
 /// Silence after which a transport has failed (PROTOCOL section 5, RFC 7675 §5.1).
 pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -118,33 +118,6 @@ fn media_goes_where_the_latest_nomination_came_from() {
 }
 
 #[test]
-fn an_address_belongs_to_the_transport_that_checked_it_last() {
-    let mut world = World::new(6);
-    let [a, b] = world.call("room", ["a", "b"]);
-    let address = world.link(b, RECEIVE).address;
-    world.link(b, RECEIVE).keeps_consent = false;
-    let c = world.member("room", "c");
-    world.create_transport(c, 7, &Plan::SEND).expect("a transport");
-    world.link(c, 7).address = address;
-    world.own_address(address, c, 7);
-    world.start(c, 7);
-    world.run_for(Duration::from_secs(1));
-    assert!(world.link(c, 7).is_live());
-
-    world.forget_packets();
-    world.packet(a, AUDIO, Picture::Key);
-    world.settle();
-    assert!(world[b].links.iter().all(|link| link.rtp.is_empty()), "it is B's no more");
-
-    let moved = world.new_address();
-    world.own_address(moved, b, RECEIVE);
-    world.link(b, RECEIVE).address = moved;
-    world.check(b, RECEIVE, true);
-    world.settle();
-    world.assert_media();
-}
-
-#[test]
 fn a_client_that_wants_to_be_controlled_is_told_487_and_opens_nothing() {
     let mut world = World::new(7);
     let a = world.member("room", "a");

@@ -59,6 +59,25 @@ fn cause(world: &mut World, [a, b]: [Who; 2], reason: DropReason) -> Option<u64>
             let mut forged = check(world, a, |check| check.password = "guessed");
             world.datagram(stranger, &mut forged);
         }
+        DropReason::StunReplay => {
+            let mut recorded = check(world, a, |_| {});
+            world.datagram(known, &mut recorded.clone());
+            world.datagram(stranger, &mut recorded);
+        }
+        // See `paths`, where several transports share a path.
+        DropReason::PathTaken => return None,
+        DropReason::Unverified => {
+            // A client that falls silent after its ClientHello: what is repeated is too much.
+            world.net.conditions.delay = Duration::from_millis(10);
+            world.create_transport(a, FRESH, &Plan::SEND).expect("a transport");
+            world.start(a, FRESH);
+            world.run_for(Duration::from_millis(35));
+            world.net.conditions.loss = 1.0;
+            world.run_for(Duration::from_secs(20));
+            let repeated = world.drops(reason);
+            assert!((1..=8).contains(&repeated), "{repeated}");
+            return Some(repeated);
+        }
         DropReason::NoPath => {
             let (_, mut packet) = sealed(world, a, AUDIO, |_| {});
             world.datagram(stranger, &mut packet);
@@ -163,7 +182,8 @@ fn cause(world: &mut World, [a, b]: [Who; 2], reason: DropReason) -> Option<u64>
 fn check(world: &mut World, who: Who, change: impl FnOnce(&mut Check<'_>)) -> Vec<u8> {
     let credentials = world.link(who, SEND).credentials[0].clone();
     let (username, password) = (&*credentials.username, &*credentials.password);
-    let mut check = Check { id: [7; 12], username, password, nominate: false, controlled: false };
+    let mut check =
+        Check { id: [0; 12], username, password, nominate: false, controlled: false, more: &[] };
     change(&mut check);
     check.encode()
 }

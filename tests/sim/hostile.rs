@@ -74,6 +74,7 @@ fn checks_with_the_wrong_key_open_nothing() {
             password: &password,
             nominate: true,
             controlled: false,
+            more: &[],
         };
         check.encode()
     });

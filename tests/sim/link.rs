@@ -1,6 +1,6 @@
 //! A client's end of one transport: checks, a DTLS engine, SRTP, and what came in over it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use crate::stun::{Answer, Check, read_answer};
 
 /// How soon an unanswered check is repeated.
 const CHECK_RETRY: Duration = Duration::from_millis(50);
+/// How often a path is checked before media flows there, by libwebrtc.
+const CHECK_INTERVAL_AT_FIRST: Duration = Duration::from_millis(480);
 /// How often consent is renewed (RFC 7675 §5.1: every 5 s on average).
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -92,7 +94,10 @@ impl Credentials {
         let ice = &answer["iceParameters"];
         assert_eq!(ice["iceLite"], true);
         let text = |name: &str| ice[name].as_str().expect(name).to_owned();
-        Self { username: format!("{}:sim", text("usernameFragment")), password: text("password") }
+        Self {
+            username: format!("{}:simulator", text("usernameFragment")),
+            password: text("password"),
+        }
     }
 }
 
@@ -123,6 +128,8 @@ pub(crate) struct Link {
     check_at: Option<Timestamp>,
     ice_done: bool,
     windows: BTreeMap<u32, RtpWindow>,
+    /// Ids of the checks that it has sent.
+    sent_checks: HashSet<[u8; 12]>,
     rng: fastrand::Rng,
     outgoing: Vec<(SocketAddr, Vec<u8>)>,
     pub(crate) answers: Vec<Answer>,
@@ -163,6 +170,7 @@ impl Link {
             check_at: None,
             ice_done: false,
             windows: BTreeMap::new(),
+            sent_checks: HashSet::new(),
             rng: fastrand::Rng::with_seed(seed),
             outgoing: Vec::new(),
             answers: Vec::new(),
@@ -185,11 +193,21 @@ impl Link {
     /// Sends one check from `from`, which the server need not know yet. Its id begins with the
     /// number of the credentials, for the answer will be signed with the same.
     pub(crate) fn check(&mut self, from: SocketAddr, nominate: bool, controlled: bool) {
+        self.send_check(from, nominate, controlled, &[]);
+    }
+
+    /// The same with attributes that nobody has heard of.
+    pub(crate) fn check_with(&mut self, from: SocketAddr, more: &[u16]) {
+        self.send_check(from, false, false, more);
+    }
+
+    fn send_check(&mut self, from: SocketAddr, nominate: bool, controlled: bool, more: &[u16]) {
         let mut id = [0; 12];
         self.rng.fill(&mut id);
         id[0] = u8::try_from(self.uses).expect("so many restarts");
+        self.sent_checks.insert(id);
         let Credentials { username, password } = &self.credentials[self.uses];
-        let check = Check { id, username, password, nominate, controlled };
+        let check = Check { id, username, password, nominate, controlled, more };
         self.outgoing.push((from, check.encode()));
     }
 
@@ -204,7 +222,11 @@ impl Link {
 
     pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
         if self.check_at.is_some_and(|at| at <= now) {
-            let interval = if self.ice_done { CHECK_INTERVAL } else { CHECK_RETRY };
+            let interval = match (self.ice_done, self.connected_at) {
+                (false, _) => CHECK_RETRY,
+                (true, None) => CHECK_INTERVAL_AT_FIRST,
+                (true, Some(_)) => CHECK_INTERVAL,
+            };
             self.check_at = Some(now + interval);
             self.check(self.address, true, false);
         }
@@ -236,7 +258,7 @@ impl Link {
         if let Answer::Success { mapped, .. } = answer {
             assert_eq!(mapped, to, "the address that the check came from");
             if !std::mem::replace(&mut self.ice_done, true) {
-                self.check_at = Some(now + CHECK_INTERVAL);
+                self.check_at = Some(now + CHECK_INTERVAL_AT_FIRST);
                 if self.plan.acts == Acts::Client {
                     self.dtls.start_client(now);
                     self.pump(now);
@@ -280,6 +302,28 @@ impl Link {
         let keys = self.keys.as_mut().expect("nothing is sent before there are keys");
         let Ok(len) = keys.rx.open_rtcp(packet) else { return };
         self.rtcp.extend(rtcp::read(&packet[..len]).into_iter().map(|packet| (now, packet)));
+    }
+
+    /// Whether a datagram can be meant for this link, where others have the same address.
+    pub(crate) fn expects(&self, datagram: &[u8]) -> bool {
+        match datagram[0] {
+            0..=3 => self.sent_checks.contains(&datagram[8..20]),
+            20..=63 => self.check_at.is_some() && self.connected_at.is_none(),
+            _ if (192..=223).contains(&datagram[1]) => true,
+            _ => {
+                let word = |at: usize| {
+                    u32::from_be_bytes(datagram[at..at + 4].try_into().expect("4 bytes"))
+                };
+                let words = if datagram[0] & 0x10 == 0 { 0 } else { 4 + 4 * word(12) as u16 };
+                let seq = self.windows.get(&word(8)).map(|it| it.estimate(word(0) as u16));
+                let seq = seq.unwrap_or(SeqNo(u64::from(word(0) as u16)));
+                let (header_len, ssrc) = (12 + usize::from(words), Ssrc(word(8)));
+                let open = |keys: &SrtpKeys| {
+                    keys.rx.open_rtp(&mut datagram.to_vec(), header_len, ssrc, seq).is_ok()
+                };
+                self.keys.as_deref().is_some_and(open)
+            }
+        }
     }
 
     /// Seals an RTP packet and sends it.

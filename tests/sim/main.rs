@@ -31,6 +31,7 @@ mod left_out;
 mod matching;
 mod orders;
 mod overload;
+mod paths;
 mod random_ops;
 mod reports;
 mod restart;

@@ -22,6 +22,8 @@ fn move_away(world: &mut World, who: Who, id: u32) {
     let link = world.link(who, id);
     (link.address, link.uses) = (address, link.credentials.len() - 1);
     world.check(who, id, true);
+    world.link(who, id).send_rtcp(&crate::rtcp::empty_report(1));
+    world.flush();
 }
 
 #[test]
@@ -103,6 +105,7 @@ fn only_a_valid_check_uses_the_new_credentials() {
         password: &password,
         nominate: true,
         controlled: false,
+        more: &[],
     };
     world.datagram(path, &mut forged.encode());
     assert_eq!(world.drops(DropReason::StunBadIntegrity), 1, "new name, old password");

@@ -90,6 +90,11 @@ pub(crate) fn fir(from: u32, media_ssrc: u32, number: u8) -> Vec<u8> {
     to_bytes(&[0x80c9_0001, from, 0x84ce_0004, from, 0, media_ssrc, number])
 }
 
+/// A report about nothing.
+pub(crate) fn empty_report(from: u32) -> Vec<u8> {
+    to_bytes(&[0x80c9_0001, from])
+}
+
 /// A source's goodbye.
 pub(crate) fn bye(ssrc: u32) -> Vec<u8> {
     to_bytes(&[0x80c9_0001, ssrc, 0x81cb_0001, ssrc])

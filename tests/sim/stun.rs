@@ -24,6 +24,8 @@ pub(crate) struct Check<'a> {
     pub(crate) password: &'a str,
     pub(crate) nominate: bool,
     pub(crate) controlled: bool,
+    /// Further attributes, empty ones.
+    pub(crate) more: &'a [u16],
 }
 
 impl Check<'_> {
@@ -37,6 +39,9 @@ impl Check<'_> {
         append(&mut message, role, &7u64.to_be_bytes());
         if self.nominate {
             append(&mut message, USE_CANDIDATE, &[]);
+        }
+        for kind in self.more {
+            append(&mut message, *kind, &[]);
         }
         set_length(&mut message, 24);
         let tag = integrity(self.password, &message);

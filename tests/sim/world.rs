@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use corinth::sfu::{Candidate, Router, RouterConfig};
-use corinth::transport::dtls::Identity;
+use corinth::transport::dtls::{Dtls, Identity};
+use corinth::types::limit::DATAGRAM_MAX;
 use corinth::types::{DropReason, Path, ShardId, SocketId, Timestamp};
 use serde_json::{Value, json};
 
@@ -48,7 +49,9 @@ pub(crate) struct World {
     identity: Identity,
     clients: Vec<Client>,
     /// Whose an address is: a client and the index of its link.
-    owners: HashMap<SocketAddr, (Who, usize)>,
+    owners: HashMap<SocketAddr, Vec<(Who, usize)>>,
+    /// Bytes that have gone to an address.
+    pub(crate) sent_to: HashMap<SocketAddr, usize>,
     addresses: u32,
     tags: u32,
 }
@@ -106,6 +109,7 @@ impl World {
             identity: IDENTITIES[1].clone(),
             clients: Vec::new(),
             owners: HashMap::new(),
+            sent_to: HashMap::new(),
             addresses: 0,
             tags: 0,
         }
@@ -165,7 +169,7 @@ impl World {
             let (hop, mut bytes) = self.net.pop().expect("it was just there");
             match hop {
                 Hop::ToServer(path) => self.datagram(path, &mut bytes),
-                Hop::ToClient(path) => self.arrive(path, &mut bytes),
+                Hop::ToClient(path) => self.arrive(path, &bytes),
             }
         } else if router.is_some_and(|at| at <= self.now) {
             self.router.handle_timeout(self.now, &mut self.out);
@@ -224,11 +228,13 @@ impl World {
     }
 
     /// A datagram reaches a client.
-    fn arrive(&mut self, path: Path, bytes: &mut [u8]) {
+    fn arrive(&mut self, path: Path, bytes: &[u8]) {
         let remote = path.remote();
-        let (who, link) = self.owners[&remote];
         let perfect = self.is_perfect();
-        self.clients[who.0].receive(self.now, link, remote, bytes, perfect);
+        for (who, link) in self.owners_of(remote, bytes) {
+            let mut bytes = bytes.to_vec();
+            self.clients[who.0].receive(self.now, link, remote, &mut bytes, perfect);
+        }
         self.flush();
     }
 
@@ -260,10 +266,24 @@ impl World {
 
     /// The Router has sent a datagram.
     pub(crate) fn note_sent(&mut self, path: Path, bytes: &[u8]) {
-        let owner = self.owners.get(&path.remote());
-        let owner = *owner.unwrap_or_else(|| panic!("a datagram to nobody: {path:?}"));
-        self.ledger.note(owner, bytes);
+        let owners = self.owners_of(path.remote(), bytes);
+        assert!(!owners.is_empty(), "a datagram to nobody: {path:?}");
+        // Reports to links that share an address could be any one's.
+        if let [owner] = owners[..] {
+            self.ledger.note(owner, bytes);
+        }
+        *self.sent_to.entry(path.remote()).or_default() += bytes.len();
         self.datagrams += 1;
+    }
+
+    /// Whose a datagram to an address may be; of several links there, the one that it fits.
+    fn owners_of(&self, address: SocketAddr, bytes: &[u8]) -> Vec<(Who, usize)> {
+        let all = self.owners.get(&address).cloned().unwrap_or_default();
+        if all.len() < 2 {
+            return all;
+        }
+        let fits = |(who, link): &(Who, usize)| self[*who].links[*link].expects(bytes);
+        all.into_iter().filter(fits).collect()
     }
 
     fn by_key(&mut self, key: corinth::types::PeerKey) -> &mut Client {
@@ -289,6 +309,16 @@ impl World {
         self.router.stats().drops(reason)
     }
 
+    /// What begins a handshake, of a client that is nobody's.
+    pub(crate) fn client_hello(&self) -> Vec<u8> {
+        let mut dtls = Dtls::new(&self.identity, self.epoch, self.now);
+        dtls.start_client(self.now);
+        let mut hello = vec![0; DATAGRAM_MAX];
+        let len = dtls.poll_transmit(&mut hello).expect("it begins");
+        hello.truncate(len);
+        hello
+    }
+
     /// An address that nobody has yet.
     pub(crate) fn new_address(&mut self) -> SocketAddr {
         self.addresses += 1;
@@ -300,7 +330,14 @@ impl World {
     pub(crate) fn own_address(&mut self, address: SocketAddr, who: Who, transport: u32) {
         let mut links = self[who].links.iter();
         let link = links.rposition(|link| link.id == transport).expect("a transport it had");
-        self.owners.insert(address, (who, link));
+        self.owners.insert(address, vec![(who, link)]);
+    }
+
+    /// What comes to `address` may be for this client's transport too.
+    pub(crate) fn share_address(&mut self, address: SocketAddr, who: Who, transport: u32) {
+        let mut links = self[who].links.iter();
+        let link = links.rposition(|link| link.id == transport).expect("a transport it had");
+        self.owners.entry(address).or_default().push((who, link));
     }
 
     /// Holds everybody's knowledge of a room against what a newcomer is told and against what is

@@ -2,12 +2,16 @@
 // is gone afterwards. The flags keep them from asking anything outside of this machine.
 
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, firefox } from 'playwright-core';
 
 const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 const FIREFOX = process.env.FIREFOX_BIN ?? '/usr/bin/firefox-esr';
+
+/** This machine's addresses: what is resolved for media over TCP, too. */
+const OWN = Object.values(networkInterfaces()).flat()
+  .filter(({ family }) => family === 'IPv4').map(({ address }) => `, EXCLUDE ${address}`);
 
 const CHROMIUM_FLAGS = [
   '--headless=new', '--no-sandbox', '--disable-gpu', '--no-first-run', '--no-default-browser-check',
@@ -15,7 +19,7 @@ const CHROMIUM_FLAGS = [
   '--disable-default-apps', '--disable-extensions', '--disable-quic', '--disable-breakpad',
   '--disable-domain-reliability', '--metrics-recording-only', '--no-pings',
   // Whatever has a colon is an IPv6 address.
-  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE *:*',
+  `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *:*${OWN.join('')}`,
   '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
   '--autoplay-policy=no-user-gesture-required', '--mute-audio',
 ];

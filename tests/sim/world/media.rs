@@ -1,6 +1,7 @@
 //! Media as the scenarios say it: packets, reports, and whether they reach whom they should.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use corinth::types::{Kind, Timestamp};
 
@@ -138,21 +139,35 @@ impl World {
         })
     }
 
-    /// What `viewer` of a call gets from `source` goes on to where it was when a check from another
-    /// address comes, and goes there when that one nominates.
+    /// What `viewer` of a call gets from `source` goes on to where it was when checks from another
+    /// address come, nominating ones too, and goes there as soon as the client itself does.
     pub(crate) fn assert_moves_with_a_nomination(&mut self, source: Who, viewer: Who) {
         let audio = self.sender_of(viewer, (source, AUDIO));
         let home = self.link(viewer, RECEIVE).address;
         let elsewhere = self.new_address();
         self.own_address(elsewhere, viewer, RECEIVE);
-        for (nominates, goes_to) in [(false, home), (true, elsewhere)] {
+        let goes_to = |world: &mut Self| {
+            world.packet(source, AUDIO, Picture::Key);
+            world.settle();
+            world.received(viewer, audio).last().map(|packet| packet.to)
+        };
+        for nominates in [false, true] {
             self.link(viewer, RECEIVE).check(elsewhere, nominates, false);
             self.flush();
-            self.packet(source, AUDIO, Picture::Key);
-            self.settle();
-            let last = self.received(viewer, audio).last().map(|packet| packet.to);
-            assert_eq!(last, Some(goes_to));
+            assert_eq!(goes_to(self), Some(home));
         }
+        self.report_from(viewer, RECEIVE, elsewhere);
+        assert_eq!(goes_to(self), Some(elsewhere));
+    }
+
+    /// A client's own empty report, from this address.
+    pub(crate) fn report_from(&mut self, who: Who, transport: u32, from: SocketAddr) {
+        let link = self.link(who, transport);
+        let home = std::mem::replace(&mut link.address, from);
+        link.send_rtcp(&rtcp::empty_report(1));
+        link.address = home;
+        self.flush();
+        self.settle();
     }
 
     /// Forgets what has arrived so far.
