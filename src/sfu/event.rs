@@ -42,6 +42,13 @@ pub enum Happening {
         /// Where its handshake stands.
         dtls: DtlsState,
     },
+    /// A transport's handshake has come to nothing; it is closed.
+    HandshakeFailed {
+        /// Which.
+        transport: TransportId,
+        /// What was wrong with it.
+        why: &'static str,
+    },
     /// A transport is gone.
     TransportClosed {
         /// Which.

@@ -76,11 +76,20 @@ impl Router {
                 self.start_sending(now, key, out);
                 self.arm_transport(key);
             }
-            Some(Event::Failed(_) | Event::Closed) => {
+            Some(event @ (Event::Failed(_) | Event::Closed)) => {
                 self.notify_transport_state(key, out);
+                if let Event::Failed(failure) = event {
+                    self.tell_failure(key, failure.label(), out);
+                }
                 self.close_transport(key, None, out);
             }
         }
+    }
+
+    fn tell_failure(&self, key: TransportKey, why: &'static str, out: &mut impl Outbox) {
+        let association = &self.transports[key];
+        let failed = Happening::HandshakeFailed { transport: association.id, why };
+        self.tell(association.peer, failed, out);
     }
 
     /// This transport can send now: video Senders on it need key frames to begin with.

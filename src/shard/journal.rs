@@ -86,6 +86,9 @@ impl Journal {
                     None => line!(DEBUG, "transport", transport, ?ice, ?dtls),
                 }
             }
+            Happening::HandshakeFailed { transport: TransportId(transport), why } => {
+                line!(INFO, "handshake failed", transport, why);
+            }
             Happening::TransportClosed { transport: TransportId(transport) } => {
                 line!(DEBUG, "transport closed", transport);
             }

@@ -7,7 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
-use dimpl::{DtlsCertificate, Output};
+use dimpl::DtlsCertificate;
+use dimpl::crypto::cert_named_group;
+
+mod attempt;
+mod records;
+
+use attempt::{Answer, Attempt, Polled};
+use records::{CLIENT_HELLO, HANDSHAKE, Message, client_random, first_certificate, fragments};
+use records::{is_certificate, records};
 
 use super::srtp::{SrtpProfile, SrtpRx, SrtpTx};
 use crate::protocol::{Fingerprint, FingerprintAlgorithm};
@@ -18,8 +26,9 @@ use crate::types::Timestamp;
 const FLIGHT_RTO: Duration = Duration::from_millis(100);
 /// 100 ms doubled eight times: the last one 25.6 s after the flight was first sent.
 const FLIGHT_RETRIES: usize = 8;
-/// Largest certificate that is looked at; WebRTC's are 300 to 1200 bytes.
-const CERTIFICATE_MAX: usize = 16 * 1024;
+/// Handshakes that one association keeps beside each other, some 20 KiB each, until one is done: so
+/// many hellos may be forged while a client's answer is under way.
+const ATTEMPTS_MAX: usize = 8;
 
 /// The server's certificate, key and engine settings, shared by all transports of all shards.
 #[derive(Clone)]
@@ -144,32 +153,54 @@ pub enum DtlsFailure {
     Fingerprint,
     /// No SRTP profile in common.
     NoSrtpProfile,
+    /// The peer's certificate is the stated one and has a key that cannot be used: ECDSA with P-256
+    /// or P-384 can.
+    Certificate,
     /// The engine refused a message or ran out of retries.
     Handshake,
 }
 
+impl DtlsFailure {
+    /// For the log.
+    pub fn label(self) -> &'static str {
+        match self {
+            DtlsFailure::Fingerprint => "its certificate is none of the stated ones",
+            DtlsFailure::NoSrtpProfile => "no SRTP profile in common",
+            DtlsFailure::Certificate => "its certificate's key is neither P-256 nor P-384",
+            DtlsFailure::Handshake => "the handshake did not end in time",
+        }
+    }
+}
+
 /// One DTLS association, server until [`Dtls::start_client`].
+///
+/// Until it is done nothing that comes is signed by anybody, and who can forge an address can send
+/// it: what is no use costs a datagram, never the handshake (RFC 6347 §4.1.2.7). So the engine,
+/// which could not undo a step, is not handed what comes as it comes. As server: a whole
+/// ClientHello that can be answered begins an [`Attempt`]; another one begins another beside it, up
+/// to [`ATTEMPTS_MAX`]. A client's answer waits until it is whole and its signature covers what this
+/// attempt has said.
 ///
 /// Order: `handle_*` or a command, then [`Dtls::poll_transmit`] until `None`, then
 /// [`Dtls::poll_event`] until `None`, then [`Dtls::poll_deadline`].
 pub struct Dtls {
-    engine: dimpl::Dtls,
+    identity: Identity,
     epoch: Instant,
+    /// At least one, until it is over. The first is never pushed out by later ones.
+    attempts: Vec<Attempt>,
+    /// What has come of a client's answer.
+    answer: Answer,
     /// What signaling said the peer's certificate is; absent until `updateTransport`.
     expected: Option<Vec<Fingerprint>>,
-    certificate: Option<Box<[u8]>>,
-    keys: Option<(SrtpProfile, dimpl::KeyingMaterial)>,
     event: Option<DtlsEvent>,
-    handshake_done: bool,
     over: bool,
-    timeout: Option<Timestamp>,
 }
 
 impl fmt::Debug for Dtls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dtls")
-            .field("active", &self.engine.is_active())
-            .field("handshake_done", &self.handshake_done)
+            .field("attempts", &self.attempts.len())
+            .field("done", &self.is_done())
             .field("over", &self.over)
             .finish_non_exhaustive()
     }
@@ -178,35 +209,43 @@ impl fmt::Debug for Dtls {
 impl Dtls {
     /// An association that waits for a ClientHello. `epoch` is where `Timestamp`s count from.
     pub fn new(identity: &Identity, epoch: Instant, now: Timestamp) -> Self {
-        let instant = to_instant(epoch, now);
-        let config = Arc::clone(&identity.config);
         Self {
-            engine: dimpl::Dtls::new_12(config, identity.certificate.clone(), instant),
+            identity: identity.clone(),
             epoch,
+            attempts: vec![Attempt::new(identity, to_instant(epoch, now))],
+            answer: Answer::default(),
             expected: None,
-            certificate: None,
-            keys: None,
             event: None,
-            handshake_done: false,
             over: false,
-            timeout: None,
         }
     }
 
-    /// Takes the client role and starts. Only before any record came.
+    /// Takes the client role and starts; a handshake that somebody has begun may go on beside it.
     pub fn start_client(&mut self, now: Timestamp) {
-        self.engine.set_active(true);
+        match self.attempts.first_mut() {
+            Some(attempt) if attempt.is_unused() => attempt.engine.set_active(true),
+            _ => {
+                let mut attempt = Attempt::new(&self.identity, to_instant(self.epoch, now));
+                attempt.engine.set_active(true);
+                self.attempts.insert(0, attempt);
+            }
+        }
         self.handle_timeout(now);
     }
 
     /// Whether this side sends (or sent) the ClientHello.
     pub fn is_client(&self) -> bool {
-        self.engine.is_active()
+        self.attempts.first().is_some_and(|attempt| attempt.engine.is_active())
+    }
+
+    /// Whether somebody has begun: we have, or a ClientHello has come that can be answered.
+    pub fn has_begun(&self) -> bool {
+        self.attempts.iter().any(|attempt| !attempt.is_unused())
     }
 
     /// Whether the handshake is over, and well.
     pub fn is_done(&self) -> bool {
-        self.handshake_done
+        self.attempts.first().is_some_and(|attempt| attempt.done)
     }
 
     /// States what the peer's certificate must match. A handshake that waited for it goes on.
@@ -217,45 +256,125 @@ impl Dtls {
 
     /// Says close_notify to a connected peer; without a handshake it just ends.
     pub fn close(&mut self) {
-        if self.engine.close().is_err() {
-            self.over = true;
-        }
+        let closing = self.is_done() && self.attempts[0].engine.close().is_ok();
+        self.over |= !closing;
     }
 
     /// One datagram of DTLS records.
     pub fn handle_datagram(&mut self, now: Timestamp, datagram: &[u8]) {
         self.handle_timeout(now);
-        if !self.handshake_done && has_plaintext_alert(datagram) {
+        if self.over {
             return;
         }
-        if !self.over && self.engine.handle_packet(datagram).is_err() {
+        if self.is_done() {
+            return self.handle_connected(datagram);
+        }
+        if self.is_client() {
+            self.attempts[0].handle_as_client(datagram);
+        }
+        self.handle_as_server(now, datagram);
+    }
+
+    /// Nothing in the clear is news any more; a peer who has missed our last words repeats his.
+    fn handle_connected(&mut self, datagram: &[u8]) {
+        let sealed = records(datagram).all(|record| record.epoch > 0);
+        let failed = self.attempts[0].engine.handle_packet(datagram).is_err();
+        // What fails although it opened was said by the peer.
+        if failed && sealed {
             self.fail(DtlsFailure::Handshake);
         }
     }
 
+    fn handle_as_server(&mut self, now: Timestamp, datagram: &[u8]) {
+        for record in records(datagram).filter(|record| record.kind == HANDSHAKE) {
+            if record.epoch > 0 {
+                self.answer.add_sealed(record.whole);
+                continue;
+            }
+            for fragment in fragments(record.contents) {
+                let Some(message) = self.answer.assembly.add(&fragment) else { continue };
+                match message.kind() {
+                    CLIENT_HELLO => self.handle_hello(now, message),
+                    _ => self.handle_answer(message),
+                }
+            }
+        }
+        for attempt in &mut self.attempts {
+            attempt.finish(&self.identity, &self.answer);
+        }
+    }
+
+    /// A client begins, says again that it does, or begins anew.
+    fn handle_hello(&mut self, now: Timestamp, hello: Message) {
+        if client_random(&hello).is_none() {
+            return;
+        }
+        if let Some(known) = self.attempts.iter_mut().find(|it| it.hello() == Some(&hello)) {
+            return known.say_hello(hello);
+        }
+        if !self.attempts.last().is_some_and(Attempt::is_unused) {
+            if self.attempts.len() == ATTEMPTS_MAX {
+                self.attempts.remove(1);
+            }
+            let instant = to_instant(self.epoch, now);
+            self.attempts.push(Attempt::new(&self.identity, instant));
+        }
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.say_hello(hello);
+            // What the engine refuses spoils it for the next one.
+            if attempt.hello().is_none() {
+                *attempt = Attempt::new(&self.identity, to_instant(self.epoch, now));
+            }
+        }
+    }
+
+    fn handle_answer(&mut self, message: Message) {
+        if let Some(certificate) = first_certificate(&message).filter(|_| is_certificate(&message))
+            && self.expected.as_ref().is_some_and(|expected| matches(expected, certificate))
+            && !is_usable(certificate)
+        {
+            return self.fail(DtlsFailure::Certificate);
+        }
+        self.answer.add(message);
+    }
+
     /// Time has come, or is told before something else happens.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        if !self.over && self.engine.handle_timeout(to_instant(self.epoch, now)).is_err() {
+        let instant = to_instant(self.epoch, now);
+        if self.over {
+            return;
+        }
+        self.attempts.retain_mut(|attempt| attempt.engine.handle_timeout(instant).is_ok());
+        if self.attempts.is_empty() {
             self.fail(DtlsFailure::Handshake);
         }
     }
 
     /// Writes the next datagram to send into `slot`; its length, or `None` when there is none.
     pub fn poll_transmit(&mut self, slot: &mut [u8]) -> Option<usize> {
-        while !self.over {
-            let output = self.engine.poll_output(slot);
-            match self.note(output) {
-                Noted::Datagram(len) => return Some(len),
-                Noted::More => {}
-                Noted::Idle => break,
-                // A certificate may be larger than a datagram: give it memory of its own, once.
-                Noted::TooSmall(needed) if needed <= CERTIFICATE_MAX => {
-                    let mut large = vec![0; needed];
-                    let output = self.engine.poll_output(&mut large);
-                    self.note(output);
+        let mut at = 0;
+        while !self.over
+            && let Some(attempt) = self.attempts.get_mut(at)
+        {
+            match attempt.poll(slot, self.epoch) {
+                Polled::Datagram(len) => return Some(len),
+                Polled::Idle => at += 1,
+                Polled::Closed => {
+                    self.over = true;
+                    self.event = Some(DtlsEvent::Closed);
                 }
-                Noted::TooSmall(_) => self.fail(DtlsFailure::Handshake),
+                Polled::Failed => self.fail(DtlsFailure::Handshake),
             }
+            if let Some(done) = self.attempts.iter().position(|attempt| attempt.done)
+                && self.attempts.len() > 1
+            {
+                // The others were somebody else's, or an earlier try.
+                self.attempts = vec![self.attempts.swap_remove(done)];
+                at = 0;
+            }
+        }
+        if self.is_done() {
+            self.answer = Answer::default();
         }
         self.conclude();
         None
@@ -268,46 +387,27 @@ impl Dtls {
 
     /// When to call [`Dtls::handle_timeout`]; `None` once the handshake is done or has failed.
     pub fn poll_deadline(&self) -> Option<Timestamp> {
-        if self.over || self.handshake_done { None } else { self.timeout }
-    }
-
-    fn note(&mut self, output: Output<'_>) -> Noted {
-        match output {
-            Output::Packet(packet) => return Noted::Datagram(packet.len()),
-            Output::BufferTooSmall { needed } => return Noted::TooSmall(needed),
-            Output::Timeout(at) => {
-                self.timeout = Some(to_timestamp(self.epoch, at));
-                return Noted::Idle;
-            }
-            Output::PeerCert(certificate) => self.certificate = Some(certificate.into()),
-            Output::KeyingMaterial(material, profile) => {
-                self.keys = srtp_profile(profile).map(|profile| (profile, material));
-            }
-            Output::Connected => self.handshake_done = true,
-            Output::CloseNotify => {
-                self.over = true;
-                self.event = Some(DtlsEvent::Closed);
-            }
-            // No data channels: application data has no reader.
-            _ => {}
+        if self.over || self.is_done() {
+            return None;
         }
-        Noted::More
+        self.attempts.iter().filter_map(|attempt| attempt.timeout).min()
     }
 
     /// Hands the keys out once the handshake is done and the fingerprint is known and matches.
     fn conclude(&mut self) {
-        if self.over || !self.handshake_done {
+        if self.over || !self.is_done() {
             return;
         }
         let Some(expected) = &self.expected else { return };
-        let Some(certificate) = self.certificate.take() else { return };
-        if !expected.iter().any(|stated| *stated == fingerprint(stated.algorithm, &certificate)) {
+        let attempt = &mut self.attempts[0];
+        let Some(certificate) = attempt.certificate.take() else { return };
+        if !matches(expected, &certificate) {
             return self.fail(DtlsFailure::Fingerprint);
         }
-        match self.keys.take() {
+        match attempt.keys.take() {
             None => self.fail(DtlsFailure::NoSrtpProfile),
             Some((profile, material)) => {
-                let keys = srtp_keys(profile, &material, self.engine.is_active());
+                let keys = srtp_keys(profile, &material, attempt.engine.is_active());
                 self.event = Some(DtlsEvent::Connected(Box::new(keys)));
             }
         }
@@ -319,36 +419,13 @@ impl Dtls {
     }
 }
 
-enum Noted {
-    Datagram(usize),
-    TooSmall(usize),
-    More,
-    Idle,
+fn matches(expected: &[Fingerprint], certificate: &[u8]) -> bool {
+    expected.iter().any(|stated| *stated == fingerprint(stated.algorithm, certificate))
 }
 
-fn srtp_profile(profile: dimpl::SrtpProfile) -> Option<SrtpProfile> {
-    match profile {
-        dimpl::SrtpProfile::AEAD_AES_256_GCM => Some(SrtpProfile::AeadAes256Gcm),
-        dimpl::SrtpProfile::AEAD_AES_128_GCM => Some(SrtpProfile::AeadAes128Gcm),
-        dimpl::SrtpProfile::AES128_CM_SHA1_80 => Some(SrtpProfile::Aes128CmSha1_80),
-        _ => None,
-    }
-}
-
-/// An alert of epoch 0 is authenticated by nothing: anybody who can forge an address could end a
-/// handshake with it. A peer that means it falls silent too, and the handshake runs out of time.
-/// What stands beside it in a datagram goes with it.
-fn has_plaintext_alert(mut datagram: &[u8]) -> bool {
-    const ALERT: u8 = 21;
-    // RFC 6347 §4.1: type, version, epoch, sequence number, length.
-    while let [kind, _, _, e0, e1, _, _, _, _, _, _, l0, l1, rest @ ..] = datagram {
-        if [*kind, *e0, *e1] == [ALERT, 0, 0] {
-            return true;
-        }
-        let len = usize::from(u16::from_be_bytes([*l0, *l1]));
-        datagram = rest.get(len..).unwrap_or_default();
-    }
-    false
+/// Whether the engine can verify what this certificate signs: ECDSA with P-256 or P-384.
+fn is_usable(certificate: &[u8]) -> bool {
+    cert_named_group(certificate).is_ok()
 }
 
 /// RFC 5764 §4.2: client key, server key, client salt, server salt.
@@ -371,10 +448,4 @@ fn srtp_keys(profile: SrtpProfile, material: &[u8], we_are_client: bool) -> Srtp
 
 fn to_instant(epoch: Instant, at: Timestamp) -> Instant {
     epoch + Duration::from_micros(at.as_micros())
-}
-
-/// Rounded up, so that the engine finds its timer due when it is called then.
-fn to_timestamp(epoch: Instant, at: Instant) -> Timestamp {
-    let after = at.saturating_duration_since(epoch);
-    Timestamp::from_micros(after.as_nanos().div_ceil(1000) as u64)
 }

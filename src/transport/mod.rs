@@ -19,7 +19,7 @@ use paths::PathChange;
 use srtp::{SrtpRx, SrtpTx};
 
 use crate::protocol::{DtlsParameters, DtlsRole, DtlsState, Fingerprint};
-use crate::types::limit::{DTLS_ROLE_WAIT, FLIGHT_HELD_MAX};
+use crate::types::limit::{DTLS_ROLE_PATIENCE, DTLS_ROLE_WAIT, FLIGHT_HELD_MAX};
 use crate::types::{Deadline, DropReason, Path, Reason, Timestamp};
 
 /// What the Router must know of.
@@ -132,13 +132,15 @@ impl Transport {
     ) -> Result<(), DropReason> {
         match self.dtls_state {
             DtlsState::Failed | DtlsState::Closed => return Err(DropReason::DtlsUnexpected),
-            DtlsState::New => self.dtls_state = DtlsState::Connecting,
-            DtlsState::Connecting | DtlsState::Connected => {}
+            DtlsState::New | DtlsState::Connecting | DtlsState::Connected => {}
         }
         if !self.dtls.is_done() {
             self.dtls_path = Some(path);
         }
         self.dtls.handle_datagram(now, datagram);
+        if self.dtls_state == DtlsState::New && self.dtls.has_begun() {
+            self.dtls_state = DtlsState::Connecting;
+        }
         Ok(())
     }
 
@@ -245,12 +247,14 @@ impl Transport {
 
     /// Clients that say `server` may still start the handshake themselves (PROTOCOL section 5), and
     /// a ClientHello that crosses ours kills theirs: wait for it, from the first check or, where
-    /// the role came later than that, from there.
+    /// the role came later than that, from there. If one has come, which need not be theirs, it has
+    /// longer to lead somewhere.
     fn role_deadline(&self) -> Option<Timestamp> {
-        if self.dtls_state != DtlsState::New {
+        if self.dtls.is_client() || self.dtls.is_done() {
             return None;
         }
-        Some(self.client_is_server_at?.max(self.first_check_at?) + DTLS_ROLE_WAIT)
+        let wait = if self.dtls.has_begun() { DTLS_ROLE_PATIENCE } else { DTLS_ROLE_WAIT };
+        Some(self.client_is_server_at?.max(self.first_check_at?) + wait)
     }
 }
 

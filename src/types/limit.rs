@@ -47,6 +47,9 @@ pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server waits for the ClientHello of a client that said it would be the DTLS server.
 pub const DTLS_ROLE_WAIT: Duration = Duration::from_secs(1);
 
+/// The same where a ClientHello has come that has led nowhere: anybody can forge one.
+pub const DTLS_ROLE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// DTLS datagrams of one shard that wait for their step: those of some 60 clients whose handshakes
 /// begin at once. 1.5 KB each.
 pub const HANDSHAKES_MAX: usize = 256;

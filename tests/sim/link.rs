@@ -128,6 +128,8 @@ pub(crate) struct Link {
     check_at: Option<Timestamp>,
     ice_done: bool,
     windows: BTreeMap<u32, RtpWindow>,
+    /// What it has said of its handshake.
+    pub(crate) handshake: Vec<Vec<u8>>,
     /// Ids of the checks that it has sent.
     sent_checks: HashSet<[u8; 12]>,
     rng: fastrand::Rng,
@@ -170,6 +172,7 @@ impl Link {
             check_at: None,
             ice_done: false,
             windows: BTreeMap::new(),
+            handshake: Vec::new(),
             sent_checks: HashSet::new(),
             rng: fastrand::Rng::with_seed(seed),
             outgoing: Vec::new(),
@@ -374,6 +377,7 @@ impl Link {
     fn pump(&mut self, now: Timestamp) {
         let mut slot = [0; DATAGRAM_MAX];
         while let Some(len) = self.dtls.poll_transmit(&mut slot) {
+            self.handshake.push(slot[..len].to_vec());
             self.outgoing.push((self.address, slot[..len].to_vec()));
         }
         match self.dtls.poll_event() {

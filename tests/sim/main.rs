@@ -26,6 +26,7 @@ mod dtls_roles;
 mod events;
 mod handshakes;
 mod hostile;
+mod injected;
 mod key_frames;
 mod left_out;
 mod matching;

@@ -55,6 +55,9 @@ impl Observer {
                 assert!(self.transports.iter().all(|(owner, _)| *owner != who), "{event:?}");
                 assert!(self.receivers.iter().all(|(owner, _)| *owner != who), "{event:?}");
             }
+            Happening::HandshakeFailed { transport, .. } => {
+                assert!(self.transports.contains(&(who, transport)), "{event:?}");
+            }
             Happening::TransportState { transport, .. } => {
                 self.transports.insert((who, transport));
             }

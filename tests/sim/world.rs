@@ -309,6 +309,11 @@ impl World {
         self.router.stats().drops(reason)
     }
 
+    /// What a client has said in its handshake.
+    pub(crate) fn handshake_of(&mut self, who: Who, transport: u32) -> Vec<Vec<u8>> {
+        self.link(who, transport).handshake.clone()
+    }
+
     /// What begins a handshake, of a client that is nobody's.
     pub(crate) fn client_hello(&self) -> Vec<u8> {
         let mut dtls = Dtls::new(&self.identity, self.epoch, self.now);
