@@ -2,10 +2,8 @@
 
 use std::fmt::{self, Write};
 use std::net::IpAddr;
-use std::str::FromStr;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::json::{Object, Text, Word};
 use crate::types::limit::FINGERPRINTS_MAX;
@@ -96,17 +94,28 @@ pub struct DtlsParameters {
 #[derive(Deserialize)]
 struct DtlsWire {
     role: Option<Word<DtlsRole>>,
-    fingerprints: Vec<Fingerprint>,
+    fingerprints: Vec<Stated>,
 }
+
+/// A fingerprint as a client states it; `None`: by an algorithm that nobody uses here. RFC 8122 §5:
+/// of alternatives those that are known count.
+#[derive(Deserialize)]
+#[serde(try_from = "Object<FingerprintWire>")]
+struct Stated(Option<Fingerprint>);
 
 impl TryFrom<Object<DtlsWire>> for DtlsParameters {
     type Error = String;
 
     fn try_from(Object(wire): Object<DtlsWire>) -> Result<Self, String> {
-        let (role, fingerprints) = (wire.role.map(|Word(role)| role), wire.fingerprints);
-        match fingerprints.len() {
-            1..=FINGERPRINTS_MAX => Ok(Self { role, fingerprints }),
-            count => Err(format!("{count} fingerprints, expected 1 to {FINGERPRINTS_MAX}")),
+        let (role, stated) = (wire.role.map(|Word(role)| role), wire.fingerprints);
+        if !(1..=FINGERPRINTS_MAX).contains(&stated.len()) {
+            let count = stated.len();
+            return Err(format!("{count} fingerprints, expected 1 to {FINGERPRINTS_MAX}"));
+        }
+        let fingerprints: Vec<_> = stated.into_iter().filter_map(|Stated(known)| known).collect();
+        match fingerprints.is_empty() {
+            true => Err("no fingerprint by sha-256, sha-384 or sha-512".to_owned()),
+            false => Ok(Self { role, fingerprints }),
         }
     }
 }
@@ -124,6 +133,11 @@ pub enum FingerprintAlgorithm {
 
 impl FingerprintAlgorithm {
     const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+
+    /// By its name; they compare without case (RFC 8122 §5).
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+    }
 
     /// As written in SDP and in the protocol.
     pub fn name(self) -> &'static str {
@@ -144,20 +158,8 @@ impl FingerprintAlgorithm {
     }
 }
 
-impl FromStr for FingerprintAlgorithm {
-    type Err = String;
-
-    /// RFC 8122 §5: names compare without case.
-    fn from_str(name: &str) -> Result<Self, String> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
-            .ok_or_else(|| format!("unknown algorithm {name:?}, expected sha-256, -384 or -512"))
-    }
-}
-
 /// Digest of a certificate (RFC 8122 §5).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "Object<FingerprintWire>")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fingerprint {
     /// How it was made.
     pub algorithm: FingerprintAlgorithm,
@@ -178,34 +180,27 @@ impl Serialize for Fingerprint {
 }
 
 #[derive(Deserialize)]
-struct FingerprintWire {
-    #[serde(deserialize_with = "algorithm")]
-    algorithm: FingerprintAlgorithm,
-    #[serde(deserialize_with = "hex")]
-    value: Vec<u8>,
+struct FingerprintWire<'a> {
+    #[serde(borrow)]
+    algorithm: Text<'a>,
+    #[serde(borrow)]
+    value: Text<'a>,
 }
 
-impl TryFrom<Object<FingerprintWire>> for Fingerprint {
+impl TryFrom<Object<FingerprintWire<'_>>> for Stated {
     type Error = String;
 
-    fn try_from(Object(wire): Object<FingerprintWire>) -> Result<Self, String> {
-        let FingerprintWire { algorithm, value } = wire;
+    fn try_from(Object(wire): Object<FingerprintWire<'_>>) -> Result<Self, String> {
+        let (Text(name), Text(text)) = (wire.algorithm, wire.value);
+        let Some(algorithm) = FingerprintAlgorithm::named(&name) else { return Ok(Self(None)) };
+        let value: Option<Vec<u8>> = text.split(':').map(hex_pair).collect();
+        let value = value.ok_or_else(|| format!("`value` is {text:?}, expected \"AB:CD:…\""))?;
         let (name, expected, bytes) = (algorithm.name(), algorithm.digest_len(), value.len());
         if bytes != expected {
             return Err(format!("`value` has {bytes} bytes, {name} has {expected}"));
         }
-        Ok(Self { algorithm, value })
+        Ok(Self(Some(Fingerprint { algorithm, value })))
     }
-}
-
-fn algorithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FingerprintAlgorithm, D::Error> {
-    Text::deserialize(deserializer)?.0.parse().map_err(D::Error::custom)
-}
-
-fn hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    let Text(text) = Text::deserialize(deserializer)?;
-    let bytes: Option<Vec<u8>> = text.split(':').map(hex_pair).collect();
-    bytes.ok_or_else(|| D::Error::custom(format_args!("{text:?}, expected \"AB:CD:…\"")))
 }
 
 fn hex_pair(pair: &str) -> Option<u8> {

@@ -29,9 +29,9 @@ fn each_algorithm_in_any_case() {
 #[test]
 fn fingerprints_that_are_refused() {
     for (algorithm, value, why) in [
-        ("sha-1", digest(20), "unknown algorithm \"sha-1\""),
-        ("md5", digest(16), "unknown algorithm"),
-        ("", digest(32), "unknown algorithm"),
+        ("sha-1", digest(20), "no fingerprint by sha-256, sha-384 or sha-512"),
+        ("md5", digest(16), "no fingerprint by"),
+        ("", digest(32), "no fingerprint by"),
         ("sha-256", digest(31), "`value` has 31 bytes, sha-256 has 32"),
         ("sha-256", digest(33), "`value` has 33 bytes"),
         ("sha-512", digest(32), "`value` has 32 bytes, sha-512 has 64"),
@@ -46,6 +46,18 @@ fn fingerprints_that_are_refused() {
         let error = parse(&with_value(algorithm, &value)).unwrap_err();
         assert!(error.contains(why), "{algorithm} {value}: {error}");
     }
+}
+
+/// RFC 8122 §5: who states several means alternatives.
+#[test]
+fn of_several_fingerprints_those_that_are_known_count() {
+    let one = |algorithm: &str, len| {
+        format!(r#"{{"algorithm":"{algorithm}","value":"{}"}}"#, digest(len))
+    };
+    let list = [one("sha-1", 20), one("sha-256", 32), one("sha3-256", 32)].join(",");
+    let parameters = parse(&format!(r#"{{"fingerprints":[{list}]}}"#)).unwrap();
+    let known: Vec<_> = parameters.fingerprints.iter().map(|it| it.algorithm).collect();
+    assert_eq!(known, [FingerprintAlgorithm::Sha256]);
 }
 
 #[test]

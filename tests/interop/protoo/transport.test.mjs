@@ -59,7 +59,7 @@ test('a transport that contradicts itself is refused, its id stays free', async 
     fingerprints: { id: 1, dtlsParameters: { role: 'auto' } },
     'fingerprints ': { id: 1, dtlsParameters: { role: 'auto', fingerprints: [] } },
     value: { id: 1, dtlsParameters: { role: 'auto', fingerprints } },
-    algorithm: {
+    'fingerprint ': {
       id: 1,
       dtlsParameters: { role: 'auto', fingerprints: [{ algorithm: 'md5', value: 'AB:CD' }] },
     },
