@@ -15,7 +15,7 @@ use tungstenite::{Error, Message};
 /// `FRAME_MAX` of the server.
 const FRAME_MAX: usize = 256 * 1024;
 
-const UPGRADE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+const UPGRADE: &str = "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[test]

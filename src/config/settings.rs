@@ -71,7 +71,8 @@ settings! {
     #[arg(value_name = "IP[/BITS]", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
 
-    /// Let pages of this origin connect, besides those that came from here; * is all
+    /// Let pages of this origin connect, besides those that came from here; https://*.HOST is every
+    /// name below that one, null pages of files, * all
     /// [default: all where a token is needed, otherwise none]
     #[arg(value_name = "https://HOST[:PORT]", value_delimiter = ',')]
     allowed_origin: Vec<String>,

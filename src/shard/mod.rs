@@ -4,7 +4,8 @@
 //! - `serve`: the server as a whole; `attend`: what its main thread does; `host`: what it needs of
 //!   its host; `doctor`: whether it has it.
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
-//! - `media`, `accept`, `ice_tcp`: its tasks; `counted`: what counts connections.
+//! - `media`, `accept`, `ice_tcp`: its tasks; `client`: who sent a request; `counted`: what counts
+//!   connections.
 //! - `mailbox`: how it talks to the other shards.
 //! - `admin`: what operators ask over HTTP.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
@@ -14,6 +15,7 @@
 mod accept;
 mod admin;
 mod attend;
+mod client;
 mod clock;
 mod counted;
 pub mod doctor;
