@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::files::Folder;
 use common::program::Serving;
-use common::{Client, get, server, status, tcp};
+use common::{Client, exchange, get, server, status, tcp};
 use serde_json::{Value, json};
 
 /// What a page of metrics says of its types: `(name, type)`.

@@ -157,11 +157,13 @@ impl std::error::Error for ConfigError {}
 impl Config {
     /// Checks settings. `host` are the addresses for media when none are given, best first.
     pub fn new(settings: &Settings, host: &[IpAddr]) -> Result<Config, ConfigError> {
+        let mut http = settings.http.unwrap_or(HTTP);
+        http.set_ip(http.ip().to_canonical());
         let config = Config {
-            http: settings.http.unwrap_or(HTTP),
+            http,
             media_port: settings.media_port.unwrap_or(MEDIA_PORT),
             media_tcp: match settings.media_tcp.unwrap_or(MediaTcp::Auto) {
-                MediaTcp::Auto if settings.http.unwrap_or(HTTP).ip().is_loopback() => MediaTcp::Off,
+                MediaTcp::Auto if http.ip().is_loopback() => MediaTcp::Off,
                 MediaTcp::Auto => MediaTcp::Http,
                 said => said,
             },
@@ -270,8 +272,9 @@ fn webhook(settings: &Settings) -> Result<Option<Webhook>, ConfigError> {
 
 fn is_web_address(url: &str) -> bool {
     url.parse::<ureq::http::Uri>().is_ok_and(|url| {
-        matches!(url.scheme_str(), Some("http" | "https"))
-            && url.host().is_some_and(|host| !host.is_empty())
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+        matches!(url.scheme_str(), Some("http" | "https")) && authority_of(place).is_some()
     })
 }
 
@@ -308,6 +311,14 @@ fn busy_max(settings: &Settings) -> Result<u64, ConfigError> {
 
 fn log(settings: &Settings) -> Result<String, ConfigError> {
     let log = settings.log.clone().unwrap_or_else(|| LOG.to_owned());
+    // The filter takes a word that is no level for a module's name, and then logs nothing else.
+    let is_level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let words = log.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', '{', '}']));
+    if let Some(word) = words.into_iter().find(|word| !is_level(word)) {
+        let reason =
+            format!("{word:?}: error, warn, info, debug, trace or off is wanted, or MODULE=LEVEL");
+        return Err(ConfigError::new("log", reason));
+    }
     match log.parse::<tracing_subscriber::EnvFilter>() {
         Ok(_) => Ok(log),
         Err(error) => Err(ConfigError::new("log", error.to_string())),
