@@ -9,7 +9,7 @@ use super::fmtp::Fmtp;
 use super::format::{Format, H264Profile};
 use super::json::{Json, Object, Text, Word};
 use super::source_codecs::codec_name;
-use crate::types::{Codec, Kind, Pt};
+use crate::types::{Codec, Kind, Pt, Whole};
 
 /// One row of the server's table.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ static TABLE: [CodecSpec; 13] = [
     h264(H264Profile::Baseline, 104),
     h264(H264Profile::Main, 106),
     h264(H264Profile::High, 108),
-    video(Format::Plain(Codec::H265), "H265", 112),
+    video(Format::H265 { profile: 1 }, "H265", 112),
     video(Format::Av1 { profile: 0 }, "AV1", 114),
     audio(Format::Red, "red", 48_000, Some(2), 110),
     audio(Format::Plain(Codec::Pcmu), "PCMU", 8_000, None, 0),
@@ -67,7 +67,7 @@ static TABLE: [CodecSpec; 13] = [
 impl CodecSpec {
     /// The row that a source of `format` is forwarded under.
     pub(super) fn find(format: Format) -> Option<&'static Self> {
-        TABLE.iter().find(|spec| spec.format.decodes(format))
+        TABLE.iter().find(|spec| spec.format.carries(format))
     }
 
     /// `mimeType`.
@@ -107,10 +107,11 @@ impl CodecSpec {
                 H264Profile::Baseline => "42001f",
                 H264Profile::Main => "4d001f",
                 H264Profile::High => "64001f",
+                H264Profile::ConstrainedHigh => "640c1f",
             }),
             // RFC 7798 §7.1: main profile and tier, level 5.2 (156 / 30).
-            Format::Plain(Codec::H265) => {
-                json!({"profile-id": 1, "tier-flag": 0, "level-id": 156, "tx-mode": "SRST"})
+            Format::H265 { profile } => {
+                json!({"profile-id": profile, "tier-flag": 0, "level-id": 156, "tx-mode": "SRST"})
             }
             Format::Av1 { profile } => json!({"profile": profile, "level-idx": 5, "tier": 0}),
             Format::Plain(_) => json!({}),
@@ -224,8 +225,8 @@ struct CapabilityWire<'a> {
     #[serde(borrow)]
     mime_type: Option<Text<'a>>,
     kind: Option<Word<Kind>>,
-    clock_rate: u32,
-    channels: Option<u32>,
+    clock_rate: Whole<u32>,
+    channels: Option<Whole<u32>>,
     parameters: Option<Fmtp>,
 }
 
@@ -242,7 +243,8 @@ impl TryFrom<Object<CapabilitiesWire<'_>>> for ClientCapabilities {
                 continue;
             };
             let fmtp = codec.parameters.clone().unwrap_or_default();
-            let format = Format::identify(kind, name, codec.clock_rate, codec.channels, &fmtp);
+            let channels = codec.channels.map(|Whole(channels)| channels);
+            let format = Format::identify(kind, name, codec.clock_rate.0, channels, &fmtp);
             formats.extend(format.filter(|format| !formats.contains(format)));
         }
         Ok(Self { formats })
