@@ -128,7 +128,7 @@ fn rooms_are_shown_to_who_runs_the_server() {
     let http = server.http_addr();
     let ask = |path: &str| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        let answer = common::exchange(http, &request);
+        let answer = exchange(http, &request);
         (status(&answer), serde_json::from_str::<Value>(body(&answer)).unwrap_or_default())
     };
     assert_eq!(ask("/admin/rooms"), (200, json!({"rooms": []})));
