@@ -72,6 +72,12 @@ fn the_environment_counts_more_than_the_file_and_options_most() {
     assert_eq!(shards(&start(&[("CORINTH_SHARDS", "2")], &["--shards", "1"])), 1);
     let mut command = corinth(&["--http", "127.0.0.1:0"]);
     assert_eq!(shards(&Serving::spawn(command.env("CORINTH_CONFIG", &file))), 3);
+    // An empty variable says nothing, of whichever setting.
+    let mut command = corinth(&["--config", &file]);
+    for name in corinth::config::Settings::names() {
+        command.env(format!("CORINTH_{}", name.replace('-', "_").to_uppercase()), "");
+    }
+    assert_eq!(shards(&Serving::spawn(&mut command)), 3);
     // Where the mistake is not the file's, the file is not blamed.
     let mut command = program(&["config", "check", &file]);
     let (code, _, said) = outcome(command.env("CORINTH_LOG", "corinth=loud"));

@@ -15,7 +15,7 @@ use tungstenite::{Error, Message};
 /// `FRAME_MAX` of the server.
 const FRAME_MAX: usize = 256 * 1024;
 
-const UPGRADE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+const UPGRADE: &str = "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[test]
@@ -270,6 +270,44 @@ fn a_stop_closes_every_connection() {
         }
     });
     assert!(matches!(clients[0].socket.read(), Err(Error::ConnectionClosed)));
+}
+
+/// JSON knows no integers, and what is written as 1.0 is one.
+#[test]
+fn a_request_is_answered_however_its_id_is_written() {
+    let server = server(1, &[]);
+    let mut client = Client::connect(server.http_addr(), "room", "a");
+    for (id, method, data) in [
+        ("1.0", "join", json!({})),
+        ("2e0", "createTransport", json!({"id": 7.0, "options": {}})),
+        ("3", "restartTransport", json!({"id": 7})),
+    ] {
+        let text = format!(r#"{{"request":true,"id":{id},"method":"{method}","data":{data}}}"#);
+        client.socket.send(Message::text(text)).unwrap();
+        let answer = client.message();
+        let whole = id.parse::<f64>().unwrap() as u64;
+        assert_eq!((&answer["id"], &answer["ok"]), (&json!(whole), &json!(true)), "{answer}");
+    }
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_transport_that_could_have_no_candidate_is_none() {
+    let server = server(1, &["--media-tcp", "off"]);
+    let mut client = Client::connect(server.http_addr(), "room", "a");
+    client.join();
+    for (options, reason) in [
+        (json!({"udp": false, "tcp": false}), "neither udp nor tcp"),
+        (json!({"udp": false}), "no candidate of TCP"),
+    ] {
+        let id = client.send_request("createTransport", json!({"id": 1, "options": options}));
+        let answer = client.message();
+        assert_eq!((&answer["id"], &answer["errorCode"]), (&json!(id), &json!(409)), "{answer}");
+        assert!(answer["errorReason"].as_str().unwrap().contains(reason), "{answer}");
+    }
+    // Nothing has come of it.
+    client.request("createTransport", json!({"id": 1, "options": {"tcp": false}}));
+    server.stop().unwrap();
 }
 
 #[test]

@@ -218,14 +218,56 @@ fn upgrade(http: SocketAddr, headers: &str) -> u16 {
 
 #[test]
 fn a_proxy_that_is_trusted_says_who_comes_and_others_do_not() {
-    let from_afar = "X-Forwarded-For: 192.0.2.1\r\n";
     let server_trusting = server(1, &["--trusted-proxy", "127.0.0.0/8"]);
     let http = server_trusting.http_addr();
-    assert_eq!(upgrade(http, ""), 101);
-    assert_eq!(upgrade(http, from_afar), 403, "there is no token-key");
+    assert_eq!(upgrade(http, "X-Forwarded-For: 127.0.0.1\r\n"), 101);
+    // There is no token-key, so a stranger is not let in, whatever form he comes in.
+    for from in ["192.0.2.1", "198.51.100.7:5123", "[2001:db8::7]:5123", "unknown", "", "\"::1"] {
+        assert_eq!(upgrade(http, &format!("X-Forwarded-For: {from}\r\n")), 403, "{from:?}");
+    }
+    assert_eq!(upgrade(http, "Forwarded: for=192.0.2.1\r\n"), 403);
+    assert_eq!(upgrade(http, ""), 403, "a proxy that says nothing");
     server_trusting.stop().unwrap();
-    let server = server(1, &["--trusted-proxy", "10.0.0.1"]);
-    assert_eq!(upgrade(server.http_addr(), from_afar), 101, "anybody can write that");
+}
+
+/// The status of what only this host may have, by these headers beside `Host: localhost`.
+fn of_this_host(http: SocketAddr, path: &str, headers: &str) -> u16 {
+    status(&exchange(http, &format!("GET {path} HTTP/1.1\r\n{headers}\r\n")))
+}
+
+#[test]
+fn what_comes_through_a_proxy_or_by_a_name_of_a_strangers_is_not_of_this_host() {
+    let server = server(1, &[]);
+    let http = server.http_addr();
+    let paths = ["/admin/rooms", "/stats", "/metrics"];
+    for path in paths {
+        assert_eq!(of_this_host(http, path, "Host: localhost\r\n"), 200, "{path}");
+    }
+    for header in [
+        "X-Forwarded-For: 192.0.2.1\r\n",
+        "X-Forwarded-Proto: https\r\n",
+        "Forwarded: for=192.0.2.1\r\n",
+        "X-Real-IP: 192.0.2.1\r\n",
+        "Via: 1.1 proxy\r\n",
+    ] {
+        assert_eq!(upgrade(http, header), 403, "{header}");
+        for path in paths {
+            let headers = format!("Host: localhost\r\n{header}");
+            assert_eq!(of_this_host(http, path, &headers), 403, "{path} {header}");
+        }
+    }
+    assert_eq!(common::refusals(http, "proxy"), 20);
+    // A name of a stranger's that is made to mean this host, and a page that came from there.
+    let rebound = "GET /ws?roomId=r&peerName=p HTTP/1.1\r\nHost: evil.example\r\nOrigin: \
+        http://evil.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(status(&exchange(http, rebound)), 403);
+    for path in paths {
+        assert_eq!(of_this_host(http, path, "Host: evil.example\r\n"), 403, "{path}");
+    }
+    // What a proxy sends that was told nothing but where to send it.
+    let bare = "GET /admin/rooms HTTP/1.0\r\nHost: 127.0.0.1:8080\r\nConnection: close\r\n\r\n";
+    assert_eq!(status(&exchange(http, bare)), 403);
     server.stop().unwrap();
 }
 
@@ -237,10 +279,11 @@ fn pages_of_other_origins_may_not_use_this_host() {
     assert_eq!(upgrade(http, "Origin: https://evil.example\r\n"), 403);
     assert_eq!(common::refusals(http, "origin"), 1);
     server.stop().unwrap();
-    let list = ["--allowed-origin", "https://app.example"];
+    let list = ["--allowed-origin", "https://App.Example:443/,https://*.example.org"];
     let server = common::server(1, &list);
     let http = server.http_addr();
     assert_eq!(upgrade(http, "Origin: https://app.example\r\n"), 101);
+    assert_eq!(upgrade(http, "Origin: https://a.example.org\r\n"), 101);
     assert_eq!(upgrade(http, "Origin: https://evil.example\r\n"), 403);
     server.stop().unwrap();
 }

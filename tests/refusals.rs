@@ -123,6 +123,7 @@ impl Scene {
                 self.ask("here", &token(&file, "elsewhere"), "");
             }
             Refusal::Origin => self.ask("here", &good, "Origin: https://evil.example\r\n"),
+            Refusal::Proxy => self.ask("here", &good, "X-Forwarded-For: unknown\r\n"),
             Refusal::Peers => (0..PEERS_MAX).for_each(|_| self.ask("here", &good, "")),
             Refusal::Rooms => self.ask("another", &good, ""),
             Refusal::Connections => {

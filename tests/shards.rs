@@ -133,7 +133,8 @@ fn a_last_leave_and_new_connections_at_once_end_in_one_room() {
 fn leases_return_however_a_connection_ends() {
     let server = server(2, &[]);
     let http = server.http_addr();
-    let peer = "GET /ws?roomId=ROOM&peerName=a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
+    let peer = "GET /ws?roomId=ROOM&peerName=a HTTP/1.1\r\nHost: localhost\r\n\
+        Upgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     for round in 0..200 {

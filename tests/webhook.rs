@@ -145,6 +145,46 @@ fn a_web_server_that_never_answers_holds_nobody_up() {
     assert_eq!(serving.exit_code(Duration::from_secs(10)), Some(0));
 }
 
+/// As web servers do that have been idle for long, or are restarted.
+#[test]
+fn a_connection_that_the_web_server_closes_costs_nothing() {
+    let folder = Folder::new("hook-close");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let secret = folder.write("secret", common::hook::SECRET);
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = server(1, &["--webhook", &url, "--webhook-secret", &secret]);
+    let http = server.http_addr();
+    for round in 0..3 {
+        let mut peer = Client::connect(http, &format!("{round}"), "p");
+        peer.join();
+        peer.notify("leave", json!({}));
+        peer.close_code();
+        common::wait_until_empty(http);
+        let enough = 4.0 * f64::from(round + 1);
+        let delivered = || metric(http, "corinth_webhook_events_total{result=\"delivered\"}");
+        for _ in 0..2000 {
+            if delivered() >= enough {
+                break;
+            }
+            let Ok((mut stream, _)) = listener.accept() else {
+                std::thread::sleep(Duration::from_millis(10));
+                continue;
+            };
+            stream.set_nonblocking(false).unwrap();
+            stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            // It says that it keeps the connection, and then does not.
+            let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n";
+            std::io::Write::write_all(&mut stream, answer).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    let delivered = metric(http, "corinth_webhook_events_total{result=\"delivered\"}");
+    assert_eq!((delivered, metric(http, "corinth_webhook_failures_total")), (12.0, 0.0));
+    server.stop().unwrap();
+}
+
 #[test]
 fn a_reload_turns_it_on_and_to_another_place_and_off() {
     let (folder, first, second) = (Folder::new("hook-reload"), Hook::listen(), Hook::listen());

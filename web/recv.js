@@ -2,7 +2,7 @@
 // made from what it said, the browser answers.
 
 import { ClosedError, CorinthError } from './protoo.js';
-import { buildOffer, parseSdp } from './sdp.js';
+import { buildOffer, decodable, inKnownWords, parseSdp } from './sdp.js';
 import { Ids, Transport, asNegotiationError } from './transport.js';
 
 /**
@@ -127,7 +127,9 @@ export class RecvTransport extends Transport {
   /** The sections with those of `batch`, in the place of rejected ones where there are any. */
   #withSections(batch) {
     const next = [...this.#sections];
-    for (const { sender: { id, kind, peerName, rtpParameters: parameters } } of batch) {
+    const known = decodable((kind) => RTCRtpReceiver.getCapabilities(kind)).codecs;
+    for (const { sender: { id, kind, peerName, rtpParameters } } of batch) {
+      const parameters = inKnownWords(rtpParameters, known);
       if (!this.#streamOf.has(peerName)) {
         this.#streamOf.set(peerName, `peer-${this.#streams.next()}`);
       }

@@ -240,6 +240,31 @@ function h264Profile(parameter = '42001f') {
 }
 
 /**
+ * What the server sends, in words that this browser knows: H264's constrained high is a part of
+ * high, and browsers know the one or the other.
+ *
+ * @param {RtpParameters} parameters  As given in `newSender`.
+ * @param {RtpCodec[]} known  What it decodes.
+ * @returns {RtpParameters}
+ */
+export function inKnownWords(parameters, known) {
+  const profile = (codec) => h264Profile(codec.parameters['profile-level-id']);
+  const isH264 = ({ name }) => name.toLowerCase() === 'h264';
+  const profiles = new Set(known.filter(isH264).map(profile));
+  const codecs = parameters.codecs.map((codec) => {
+    if (!isH264(codec) || profile(codec) !== CONSTRAINED_HIGH || profiles.has(CONSTRAINED_HIGH)) {
+      return codec;
+    }
+    const id = `6400${String(codec.parameters['profile-level-id']).slice(4)}`;
+    return { ...codec, parameters: { ...codec.parameters, 'profile-level-id': id } };
+  });
+  return { ...parameters, codecs };
+}
+
+/** As `h264Profile` says it. */
+const CONSTRAINED_HIGH = `64 ${0x0c}`;
+
+/**
  * The codec for a source that this browser offers in `section`, and what goes with it, in the
  * browser's payload types. The server's order decides, unless the app has a wish.
  *

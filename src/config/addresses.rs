@@ -27,6 +27,7 @@ pub(super) fn media_addresses(
     let announced = settings.announce.as_deref().unwrap_or_default();
     let mut addresses: Vec<MediaAddress> = Vec::new();
     for local in given_or_found(settings, host) {
+        let local = local.to_canonical();
         if local.is_unspecified() {
             let reason = format!(
                 "{local}: media needs one address of this host, give each that \
@@ -43,6 +44,9 @@ pub(super) fn media_addresses(
             public: announce.map_or(local, |announce| announce.public),
             required: settings.media_address.is_some() || announce.is_some(),
         });
+    }
+    if addresses.is_empty() {
+        return Err(ConfigError::new("media-address", "without one there is no media"));
     }
     if addresses.len() > ADDRESSES_MAX {
         return Err(ConfigError::new("media-address", format!("{ADDRESSES_MAX} at most")));

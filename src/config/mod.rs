@@ -4,10 +4,12 @@
 mod addresses;
 pub mod file;
 mod limits;
+mod origin;
 mod settings;
 mod source;
 
 pub use addresses::MediaAddress;
+pub use origin::{AllowedOrigin, Origin, authority_of};
 pub use settings::{Announce, Io, LogFormat, MediaTcp, Settings, TokenKey, with_environment};
 pub use source::{Loaded, Source};
 
@@ -82,7 +84,7 @@ pub struct Config {
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Pages of which origins may connect, besides those that came from here; `None`: all.
-    pub allowed_origins: Option<Vec<String>>,
+    pub allowed_origins: Option<Vec<AllowedOrigin>>,
     /// What tokens are verified with. None: everybody who reaches the server may join, and only
     /// this host does, or it was said at length that this is meant.
     pub token_keys: Vec<TokenKey>,
@@ -155,11 +157,13 @@ impl std::error::Error for ConfigError {}
 impl Config {
     /// Checks settings. `host` are the addresses for media when none are given, best first.
     pub fn new(settings: &Settings, host: &[IpAddr]) -> Result<Config, ConfigError> {
+        let mut http = settings.http.unwrap_or(HTTP);
+        http.set_ip(http.ip().to_canonical());
         let config = Config {
-            http: settings.http.unwrap_or(HTTP),
+            http,
             media_port: settings.media_port.unwrap_or(MEDIA_PORT),
             media_tcp: match settings.media_tcp.unwrap_or(MediaTcp::Auto) {
-                MediaTcp::Auto if settings.http.unwrap_or(HTTP).ip().is_loopback() => MediaTcp::Off,
+                MediaTcp::Auto if http.ip().is_loopback() => MediaTcp::Off,
                 MediaTcp::Auto => MediaTcp::Http,
                 said => said,
             },
@@ -230,26 +234,17 @@ fn tls(settings: &Settings) -> Result<TlsSource, ConfigError> {
 
 /// Where nobody needs a token, being on this host is what lets in, and every page that a browser
 /// of this host shows would be: then only those that came from here may connect.
-fn allowed_origins(settings: &Settings) -> Result<Option<Vec<String>>, ConfigError> {
-    let Some(origins) = settings.allowed_origin.clone() else {
+fn allowed_origins(settings: &Settings) -> Result<Option<Vec<AllowedOrigin>>, ConfigError> {
+    let Some(origins) = &settings.allowed_origin else {
         let anyone = settings.anyone_may_join_without_a_token == Some(true);
-        let guarded = anyone || settings.token_key.is_some();
+        let guarded = anyone || settings.token_key.as_ref().is_some_and(|keys| !keys.is_empty());
         return Ok((!guarded).then(Vec::new));
     };
-    if origins.iter().any(|origin| origin == "*") {
-        return Ok(None);
-    }
-    let is_origin = |origin: &&String| {
-        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        host.is_some_and(|host| !host.is_empty() && !host.contains('/'))
-    };
-    match origins.iter().find(|origin| !is_origin(origin)) {
-        None => Ok(Some(origins)),
-        Some(bad) => {
-            let reason = format!("{bad:?}: https://HOST or https://HOST:PORT is wanted, or *");
-            Err(ConfigError::new("allowed-origin", reason))
-        }
-    }
+    let origins = origins.iter().map(|origin| origin.parse());
+    let origins: Vec<AllowedOrigin> = origins
+        .collect::<Result<_, _>>()
+        .map_err(|reason: String| ConfigError::new("allowed-origin", reason))?;
+    Ok((!origins.contains(&AllowedOrigin::Every)).then_some(origins))
 }
 
 fn token_keys(settings: &Settings) -> Result<Vec<TokenKey>, ConfigError> {
@@ -277,8 +272,9 @@ fn webhook(settings: &Settings) -> Result<Option<Webhook>, ConfigError> {
 
 fn is_web_address(url: &str) -> bool {
     url.parse::<ureq::http::Uri>().is_ok_and(|url| {
-        matches!(url.scheme_str(), Some("http" | "https"))
-            && url.host().is_some_and(|host| !host.is_empty())
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+        matches!(url.scheme_str(), Some("http" | "https")) && authority_of(place).is_some()
     })
 }
 
@@ -315,6 +311,14 @@ fn busy_max(settings: &Settings) -> Result<u64, ConfigError> {
 
 fn log(settings: &Settings) -> Result<String, ConfigError> {
     let log = settings.log.clone().unwrap_or_else(|| LOG.to_owned());
+    // The filter takes a word that is no level for a module's name, and then logs nothing else.
+    let is_level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let words = log.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', '{', '}']));
+    if let Some(word) = words.into_iter().find(|word| !is_level(word)) {
+        let reason =
+            format!("{word:?}: error, warn, info, debug, trace or off is wanted, or MODULE=LEVEL");
+        return Err(ConfigError::new("log", reason));
+    }
     match log.parse::<tracing_subscriber::EnvFilter>() {
         Ok(_) => Ok(log),
         Err(error) => Err(ConfigError::new("log", error.to_string())),

@@ -71,7 +71,8 @@ settings! {
     #[arg(value_name = "IP[/BITS]", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
 
-    /// Let pages of this origin connect, besides those that came from here; * is all
+    /// Let pages of this origin connect, besides those that came from here; https://*.HOST is every
+    /// name below that one, null pages of files, * all
     /// [default: all where a token is needed, otherwise none]
     #[arg(value_name = "https://HOST[:PORT]", value_delimiter = ',')]
     allowed_origin: Vec<String>,
@@ -213,7 +214,9 @@ pub fn with_environment(command: Command) -> Command {
     let command = command.mut_args(|arg| match arg.get_long() {
         Some(long) if long == "config" || names.iter().any(|name| name == long) => {
             let variable = format!("{ENVIRONMENT}{}", long.replace('-', "_").to_uppercase());
-            arg.env(variable).hide_env(true)
+            // An empty one says nothing, as where a template had nothing to put in.
+            let said = std::env::var_os(&variable).is_some_and(|value| !value.is_empty());
+            if said { arg.env(variable).hide_env(true) } else { arg }
         }
         _ => arg,
     });
@@ -251,10 +254,29 @@ pub struct Network(pub IpNet);
 impl FromStr for Network {
     type Err = String;
 
+    /// IPv4 in IPv6's clothes is IPv4, as clients' addresses are compared.
     fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
         let one = text.parse::<IpAddr>().map(IpNet::from).ok();
-        let network = one.or_else(|| text.parse().ok());
-        network.map(Self).ok_or_else(|| format!("{text:?} is neither an address nor a network"))
+        let network = one.or_else(|| text.parse().ok()).map(plain);
+        match network {
+            Some(network) if network.prefix_len() == 0 => {
+                Err(format!("{text:?} is everybody, and so would be believed"))
+            }
+            Some(network) => Ok(Self(network)),
+            None => Err(format!("{text:?} is neither an address nor a network")),
+        }
+    }
+}
+
+/// `10.0.0.0/8` of `::ffff:10.0.0.0/104`.
+fn plain(network: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    match (network.addr().to_canonical(), network.prefix_len().checked_sub(MAPPED)) {
+        (IpAddr::V4(address), Some(bits)) if matches!(network, IpNet::V6(_)) => {
+            IpNet::new(address.into(), bits).unwrap_or(network)
+        }
+        _ => network,
     }
 }
 
@@ -280,7 +302,8 @@ impl FromStr for TokenKey {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
+        let parts = text.split_once('=').map(|(id, file)| (id.trim(), file.trim()));
+        match parts {
             Some((id, file)) if !id.is_empty() && !file.is_empty() => {
                 Ok(Self { id: id.to_owned(), file: file.into() })
             }
@@ -362,7 +385,9 @@ impl FromStr for Announce {
         let (local, public) =
             text.split_once('=').ok_or("LOCAL=PUBLIC is wanted, two IP addresses")?;
         let ip = |text: &str| {
-            text.parse::<IpAddr>().map_err(|_| format!("{text:?} is not an IP address"))
+            let address = text.trim().parse::<IpAddr>();
+            let address = address.map_err(|_| format!("{text:?} is not an IP address"))?;
+            Ok::<_, String>(address.to_canonical())
         };
         let (local, public) = (ip(local)?, ip(public)?);
         if local.is_ipv4() != public.is_ipv4() {

@@ -69,6 +69,12 @@ fn what_cannot_be_served_is_refused() {
         (&["--media-address", "::1,::1"], "media-address"),
         (&["--media-port", "65535", "--shards", "2"], "media-port"),
         (&["--log", "corinth=loud"], "log"),
+        (&["--log", "inof"], "log"),
+        (&["--log", "info,corinth"], "log"),
+        (&["--allowed-origin", "https://app.example/path"], "allowed-origin"),
+        (&["--allowed-origin", "https://a.example,app.example"], "allowed-origin"),
+        (&["--webhook", "https://a:99999/", "--webhook-secret", "b"], "webhook"),
+        (&["--webhook", "https://a.1/", "--webhook-secret", "b"], "webhook"),
         (&["--webhook", "https://a/"], "webhook"),
         (&["--webhook-secret", "b"], "webhook-secret"),
         (&["--webhook", "ftp://a/", "--webhook-secret", "b"], "webhook"),
@@ -76,6 +82,37 @@ fn what_cannot_be_served_is_refused() {
     ] {
         assert_eq!(error(arguments).0, setting, "{arguments:?}");
     }
+}
+
+/// What means the same is the same, however it is written.
+#[test]
+fn addresses_are_compared_by_what_they_mean() {
+    let proxies = |text: &str| {
+        let networks = config(&["--trusted-proxy", text]).unwrap().trusted_proxies;
+        networks.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(proxies("::ffff:10.0.0.1"), ["10.0.0.1/32"]);
+    assert_eq!(proxies("::ffff:10.0.0.0/104, 2001:db8::/32"), ["10.0.0.0/8", "2001:db8::/32"]);
+    for everybody in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"] {
+        assert!(everybody.parse::<settings::Network>().is_err(), "{everybody}");
+    }
+    let mapped = addresses(&["--announce", "::ffff:192.0.2.1=198.51.100.1"]);
+    assert_eq!(mapped[0], row("192.0.2.1", "198.51.100.1", true));
+    let http = config(&["--http", "[::ffff:127.0.0.1]:8080"]).unwrap().http;
+    assert_eq!(http.to_string(), "127.0.0.1:8080");
+    let twice = error(&["--media-address", "192.0.2.1,::ffff:192.0.2.1"]);
+    assert_eq!(twice, ("media-address", "192.0.2.1 is given twice".to_owned()));
+}
+
+/// A list with nothing in it says as much as none, where that is safe, and else is refused.
+#[test]
+fn a_list_of_nothing_opens_nothing() {
+    let of = |text| Config::new(&file::parse(text).unwrap(), &[]);
+    assert_eq!(of("token-key = []").unwrap().allowed_origins, Some(Vec::new()));
+    assert_eq!(of("allowed-origin = []").unwrap().allowed_origins, Some(Vec::new()));
+    assert_eq!(of("media-address = []").unwrap_err().setting, "media-address");
+    let keys = of("token-key = [\"a = /b\"]").unwrap().token_keys;
+    assert_eq!((&*keys[0].id, keys[0].file.to_str()), ("a", Some("/b")));
 }
 
 /// The example's lines without the comments around them: name and line.

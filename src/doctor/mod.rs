@@ -6,6 +6,7 @@
 //! - `cores`: how many, how fast, how near to memory; `cards`: what the network cards do to them.
 //! - `losses`: what was thrown away so far.
 //! - `addresses`, `ports`, `conntrack`: where clients will find it.
+//! - `proxy`: who may stand before it.
 //! - `time`: the clock.
 
 mod addresses;
@@ -15,6 +16,7 @@ mod cores;
 mod kernel;
 mod losses;
 mod ports;
+mod proxy;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -117,6 +119,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
         }
         Err(error) => found.push(Finding::bad(error.to_string(), "a lower media-port")),
     }
+    found.extend(proxy::examine(proc, config));
     found
 }
 

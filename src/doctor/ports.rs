@@ -43,7 +43,7 @@ fn wanted(addresses: &[MediaAddress], ports: &[u16]) -> Vec<Wanted> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
+pub(super) enum Protocol {
     Tcp,
     Udp,
 }
@@ -61,7 +61,7 @@ enum Trouble {
 
 /// Who has a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Owner {
+pub(super) enum Owner {
     Process {
         id: u32,
         name: String,
@@ -158,7 +158,7 @@ fn places(wanted: &[Wanted]) -> String {
 }
 
 /// Who has a port, as far as `/proc` tells us.
-fn owner(proc: &Path, protocol: Protocol, at: SocketAddr) -> Option<Owner> {
+pub(super) fn owner(proc: &Path, protocol: Protocol, at: SocketAddr) -> Option<Owner> {
     let tables = match protocol {
         Protocol::Tcp => ["net/tcp", "net/tcp6"],
         Protocol::Udp => ["net/udp", "net/udp6"],

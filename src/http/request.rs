@@ -15,6 +15,8 @@ pub struct Request {
     query: String,
     /// Names in lower case.
     headers: Vec<(String, String)>,
+    /// It is of HTTP/1.0.
+    old: bool,
 }
 
 /// Why a head is no use.
@@ -55,13 +57,14 @@ impl Request {
             target: target.to_owned(),
             query: query.to_owned(),
             headers: headers.collect(),
+            old: minor == 0,
         };
         Ok(Some((request, len)))
     }
 
     /// The first field of this name (given in lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers(name).next()
+        self.values(name).next()
     }
 
     /// Whether a list-valued field of this name has `token` in it, in any case.
@@ -71,12 +74,23 @@ impl Request {
 
     /// The items of a list-valued field of this name, in order.
     pub fn list(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
-        self.headers(name).flat_map(|value| value.split(',')).map(str::trim)
+        self.values(name).flat_map(|value| value.split(',')).map(str::trim)
     }
 
-    fn headers(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+    /// The values of all fields of this name, in order.
+    pub fn values(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
         let fields = self.headers.iter().filter(move |field| field.0 == name);
         fields.map(|field| field.1.as_str())
+    }
+
+    /// The names of all fields, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|field| field.0.as_str())
+    }
+
+    /// Whether it is of HTTP/1.0, as browsers send none.
+    pub fn is_old(&self) -> bool {
+        self.old
     }
 
     /// Part of a path, decoded (`%XX`; `+` is itself). `None` where that is not UTF-8.

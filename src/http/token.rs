@@ -120,6 +120,10 @@ impl Keys {
     pub fn verify(&self, token: &str, now: u64) -> Result<Grant, Denied> {
         let header = jsonwebtoken::decode_header(token);
         let header = header.map_err(|_| Denied::Token("the token is no JWT"))?;
+        // RFC 7515 §4.1.11: what must be understood and is not makes it no good; none is here.
+        if header.crit.is_some() {
+            return Err(Denied::Token("the token's head has crit, of which nothing is understood"));
+        }
         let key = match (&header.kid, self.0.as_slice()) {
             (None, [only]) => Some(only),
             (None, _) => None,

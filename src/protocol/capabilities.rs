@@ -55,7 +55,7 @@ static TABLE: [CodecSpec; 13] = [
     h264(H264Profile::Baseline, 104),
     h264(H264Profile::Main, 106),
     h264(H264Profile::High, 108),
-    video(Format::Plain(Codec::H265), "H265", 112),
+    video(Format::H265 { profile: 1 }, "H265", 112),
     video(Format::Av1 { profile: 0 }, "AV1", 114),
     audio(Format::Red, "red", 48_000, Some(2), 110),
     audio(Format::Plain(Codec::Pcmu), "PCMU", 8_000, None, 0),
@@ -65,7 +65,7 @@ static TABLE: [CodecSpec; 13] = [
 impl CodecSpec {
     /// The row that a source of `format` is forwarded under.
     pub(super) fn find(format: Format) -> Option<&'static Self> {
-        TABLE.iter().find(|spec| spec.format.decodes(format))
+        TABLE.iter().find(|spec| spec.format.carries(format))
     }
 
     /// `mimeType`.
@@ -105,10 +105,11 @@ impl CodecSpec {
                 H264Profile::Baseline => "42001f",
                 H264Profile::Main => "4d001f",
                 H264Profile::High => "64001f",
+                H264Profile::ConstrainedHigh => "640c1f",
             }),
             // RFC 7798 §7.1: main profile and tier, level 5.2 (156 / 30).
-            Format::Plain(Codec::H265) => {
-                json!({"profile-id": 1, "tier-flag": 0, "level-id": 156, "tx-mode": "SRST"})
+            Format::H265 { profile } => {
+                json!({"profile-id": profile, "tier-flag": 0, "level-id": 156, "tx-mode": "SRST"})
             }
             Format::Av1 { profile } => json!({"profile": profile, "level-idx": 5, "tier": 0}),
             Format::Plain(_) => json!({}),

@@ -7,7 +7,7 @@ use super::fmtp::Fmtp;
 use super::format::Format;
 use super::json::{Object, Text, Word};
 use super::source_codecs::codec_name;
-use crate::types::Kind;
+use crate::types::{Kind, Whole};
 
 /// What a client said in `join` that it can decode.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -38,8 +38,8 @@ struct CapabilityWire<'a> {
     #[serde(borrow)]
     mime_type: Option<Text<'a>>,
     kind: Option<Word<Kind>>,
-    clock_rate: u32,
-    channels: Option<u32>,
+    clock_rate: Whole<u32>,
+    channels: Option<Whole<u32>>,
     parameters: Option<Fmtp>,
 }
 
@@ -56,7 +56,8 @@ impl TryFrom<Object<CapabilitiesWire<'_>>> for ClientCapabilities {
                 continue;
             };
             let fmtp = codec.parameters.clone().unwrap_or_default();
-            let format = Format::identify(kind, name, codec.clock_rate, codec.channels, &fmtp);
+            let channels = codec.channels.map(|Whole(channels)| channels);
+            let format = Format::identify(kind, name, codec.clock_rate.0, channels, &fmtp);
             formats.extend(format.filter(|format| !formats.contains(format)));
         }
         Ok(Self { formats })

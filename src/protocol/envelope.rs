@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::Error;
 use super::json::{Object, Text};
+use crate::types::Whole;
 
 /// Largest request id: beyond it JavaScript's numbers skip integers.
 const ID_MAX: u64 = 1 << 53;
@@ -49,7 +50,7 @@ struct Envelope<'a> {
     request: Option<bool>,
     response: Option<bool>,
     notification: Option<bool>,
-    id: Option<u64>,
+    id: Option<Whole<u64>>,
     #[serde(borrow)]
     method: Option<Text<'a>>,
     #[serde(borrow)]
@@ -69,7 +70,7 @@ pub fn parse(text: &str) -> Result<Incoming<'_>, EnvelopeError> {
 
 fn classify(envelope: Envelope<'_>) -> Option<Incoming<'_>> {
     let Envelope { request, response, notification, id, method, data } = envelope;
-    let id = id.filter(|&id| id <= ID_MAX);
+    let id = id.map(|Whole(id)| id).filter(|&id| id <= ID_MAX);
     let method = method.map(|Text(method)| method);
     let forms = [request, response, notification].map(|form| form == Some(true));
     match forms {

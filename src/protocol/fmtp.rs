@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::types::limit::FMTP_MAX;
+use crate::types::whole_of;
 
 /// Parameters by name: texts, numbers and booleans, of bounded size, and such that they cannot
 /// break out of the SDP line that another client writes them into.
@@ -66,6 +67,11 @@ impl<'de> Deserialize<'de> for Scalar {
             Value::String(text) if text.contains(char::is_control) => {
                 Err(D::Error::custom(format_args!("control character in {text:?}")))
             }
+            // As SDP writes it, which has no 96.0.
+            Value::Number(number) => {
+                let whole = number.as_f64().filter(|_| number.is_f64()).and_then(whole_of);
+                Ok(Self(whole.map_or(value, Value::from)))
+            }
             _ => Ok(Self(value)),
         }
     }
@@ -81,7 +87,7 @@ mod tests {
 
     #[test]
     fn values_as_sdp_writes_them() {
-        let fmtp = parse(r#"{"Apt":96,"x":"1","y":true,"z":null,"":"111/111"}"#).unwrap();
+        let fmtp = parse(r#"{"Apt":96.0,"x":"1","y":true,"z":null,"":"111/111"}"#).unwrap();
         assert_eq!(fmtp.text("apt").as_deref(), Some("96"));
         assert_eq!(fmtp.text("x").as_deref(), Some("1"));
         assert_eq!(fmtp.text("y").as_deref(), Some("true"));

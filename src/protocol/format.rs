@@ -21,6 +21,11 @@ pub enum Format {
         /// `packetization-mode`: 0 (single NAL units, which is the default) or 1.
         mode: u8,
     },
+    /// RFC 7798 §7.1: `profile-id`.
+    H265 {
+        /// 1 if absent: 8 bits.
+        profile: u8,
+    },
     /// AV1 RTP payload format §7.1: `profile`.
     Av1 {
         /// Bit depth and chroma; 0 if absent.
@@ -41,6 +46,8 @@ pub enum H264Profile {
     Main,
     /// High.
     High,
+    /// High without what costs time (RFC 6184 has no name for it; H.264 §A.2.4.2). Apple's.
+    ConstrainedHigh,
 }
 
 impl Format {
@@ -66,7 +73,9 @@ impl Format {
                 let mode = number(fmtp, "packetization-mode")?;
                 Self::H264 { profile: h264_profile(fmtp)?, mode }
             }
-            (Kind::Video, "h265", 90_000, _) => Self::Plain(Codec::H265),
+            (Kind::Video, "h265", 90_000, _) if is_single_stream(fmtp) => {
+                Self::H265 { profile: number_or(1, fmtp, "profile-id")? }
+            }
             (Kind::Video, "av1", 90_000, _) => Self::Av1 { profile: number(fmtp, "profile")? },
             _ => return None,
         };
@@ -79,6 +88,7 @@ impl Format {
             Self::Plain(codec) => Some(codec),
             Self::Vp9 { .. } => Some(Codec::Vp9),
             Self::H264 { .. } => Some(Codec::H264),
+            Self::H265 { .. } => Some(Codec::H265),
             Self::Av1 { .. } => Some(Codec::Av1),
             Self::Red => None,
         }
@@ -91,19 +101,45 @@ impl Format {
             (
                 Self::H264 { profile: ours, mode: most },
                 Self::H264 { profile: theirs, mode: used },
-            ) => ours == theirs && used <= most && most <= 1,
+            ) => ours.decodes(theirs) && used <= most && most <= 1,
             _ => self == other,
         }
+    }
+
+    /// Whether what has `other` can be forwarded under the name and number of this one: more than
+    /// is decoded, as nothing is decoded here, where one entry stands for all variants.
+    pub fn carries(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::H265 { .. }, Self::H265 { .. }) => true,
+            _ => self.decodes(other),
+        }
+    }
+}
+
+impl H264Profile {
+    /// The same profile, or a part of it that has no entry of its own in the server's table.
+    fn decodes(self, other: Self) -> bool {
+        self == other || (self == Self::High && other == Self::ConstrainedHigh)
     }
 }
 
 /// A parameter whose absence means 0; `None` if it is no small number.
 fn number(fmtp: &Fmtp, name: &str) -> Option<u8> {
-    fmtp.text(name).map_or(Some(0), |text| text.parse().ok())
+    number_or(0, fmtp, name)
+}
+
+fn number_or(absent: u8, fmtp: &Fmtp, name: &str) -> Option<u8> {
+    fmtp.text(name).map_or(Some(absent), |text| text.parse().ok())
+}
+
+/// RFC 7798 §7.1: `tx-mode`. A source over several streams or transports is none that is served.
+fn is_single_stream(fmtp: &Fmtp) -> bool {
+    fmtp.text("tx-mode").is_none_or(|mode| mode.eq_ignore_ascii_case("SRST"))
 }
 
 /// RFC 6184 §8.1, table 5: the profile follows from `profile_idc` and three to five bits of the
-/// constraint flags. Profiles that the server does not offer are left out.
+/// constraint flags. Profiles that the server does not offer are left out. Flags 4 and 5 make of
+/// Main and High a part of it: what decodes the one decodes the other (H.264 §A.2.2, §A.2.4).
 fn h264_profile(fmtp: &Fmtp) -> Option<H264Profile> {
     let Some(text) = fmtp.text("profile-level-id") else {
         return Some(H264Profile::Baseline);
@@ -118,8 +154,9 @@ fn h264_profile(fmtp: &Fmtp) -> Option<H264Profile> {
         (0x58, c) if c & 0xcf == 0xc0 => Some(H264Profile::ConstrainedBaseline),
         (0x42, c) if c & 0x4f == 0x00 => Some(H264Profile::Baseline),
         (0x58, c) if c & 0xcf == 0x80 => Some(H264Profile::Baseline),
-        (0x4d, c) if c & 0xaf == 0x00 => Some(H264Profile::Main),
-        (0x64, 0x00) => Some(H264Profile::High),
+        (0x4d, c) if c & 0xa3 == 0x00 => Some(H264Profile::Main),
+        (0x64, c) if c & 0x0f == 0x0c => Some(H264Profile::ConstrainedHigh),
+        (0x64, c) if c & 0x07 == 0x00 => Some(H264Profile::High),
         _ => None,
     }
 }
@@ -149,7 +186,12 @@ mod tests {
             ("4d001f", Some(Main)),
             ("4d401f", Some(Main)),
             ("64001f", Some(High)),
-            ("640c1f", None),
+            ("640028", Some(High)),
+            ("64081f", Some(High)),
+            ("640c1f", Some(ConstrainedHigh)),
+            ("640C2A", Some(ConstrainedHigh)),
+            ("4d0c1f", Some(Main)),
+            ("64011f", None),
             ("f4001f", None),
             ("42e01", None),
             ("42e01f0", None),
@@ -198,6 +240,11 @@ mod tests {
         assert_eq!(identify("VP9", json!({})), Some(Format::Vp9 { profile: 0 }));
         assert_eq!(identify("VP9", json!({"profile-id": "2"})), Some(Format::Vp9 { profile: 2 }));
         assert_eq!(identify("VP9", json!({"profile-id": "x"})), None);
+        assert_eq!(identify("H265", json!({})), Some(Format::H265 { profile: 1 }));
+        assert_eq!(identify("H265", json!({"tx-mode": "MRST"})), None);
+        let main10 = identify("H265", json!({"profile-id": 2, "tx-mode": "SRST"})).unwrap();
+        let main = Format::H265 { profile: 1 };
+        assert!(main.carries(main10) && !main.decodes(main10));
         assert_eq!(identify("AV1", json!({"profile": 1})), Some(Format::Av1 { profile: 1 }));
         assert_eq!(identify("AV1", json!({"profile": -1})), None);
     }

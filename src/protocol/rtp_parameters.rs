@@ -12,7 +12,7 @@ use super::json::{Object, Text};
 use super::source_codecs::{CodecWire, Codecs, PtRole, contradiction};
 use super::{Error, HeaderExtension};
 use crate::types::limit::{CNAME_MAX, ENCODINGS_MAX};
-use crate::types::{Codec, Kind, Mid, Pt, Rid, Ssrc};
+use crate::types::{Codec, Kind, Mid, Pt, Rid, Ssrc, Whole};
 
 /// A source as its client described it. Payload types and extension ids are the client's.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,13 +123,13 @@ pub(super) struct RtpParametersWire<'a> {
 struct ExtensionWire<'a> {
     #[serde(borrow)]
     uri: Text<'a>,
-    id: u8,
+    id: Whole<u8>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct EncodingWire<'a> {
-    ssrc: Option<u32>,
+    ssrc: Option<Whole<u32>>,
     #[serde(borrow)]
     rid: Option<Text<'a>>,
     rtx: Option<Object<RtxWire>>,
@@ -138,12 +138,12 @@ struct EncodingWire<'a> {
     #[serde(borrow, rename = "scalabilityMode")]
     _scalability_mode: Option<Text<'a>>,
     #[serde(rename = "maxBitrate")]
-    _max_bitrate: Option<u64>,
+    _max_bitrate: Option<Whole<u64>>,
 }
 
 #[derive(Deserialize)]
 struct RtxWire {
-    ssrc: Option<u32>,
+    ssrc: Option<Whole<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -177,7 +177,7 @@ fn mid(mux_id: Option<Text<'_>>, mid: Option<Text<'_>>) -> Result<Option<Mid>, E
 fn extensions(wire: Vec<Object<ExtensionWire<'_>>>) -> Result<Vec<(HeaderExtension, u8)>, Error> {
     let mut ids = HashSet::new();
     let mut extensions: Vec<(HeaderExtension, u8)> = Vec::new();
-    for (i, Object(ExtensionWire { uri, id })) in wire.into_iter().enumerate() {
+    for (i, Object(ExtensionWire { uri, id: Whole(id) })) in wire.into_iter().enumerate() {
         if id == 0 {
             return Err(contradiction(format_args!(
                 "headerExtensions[{i}].id: 0, expected 1 to 255"
@@ -219,7 +219,8 @@ fn encodings(wire: Vec<Object<EncodingWire<'_>>>) -> Result<Vec<Encoding>, Error
             None => None,
         };
         let rtx_ssrc = wire.rtx.and_then(|Object(rtx)| rtx.ssrc);
-        for (name, ssrc) in [("ssrc", wire.ssrc), ("rtx.ssrc", rtx_ssrc)] {
+        let [ssrc, rtx_ssrc] = [wire.ssrc, rtx_ssrc].map(|ssrc| ssrc.map(|Whole(ssrc)| ssrc));
+        for (name, ssrc) in [("ssrc", ssrc), ("rtx.ssrc", rtx_ssrc)] {
             if let Some(ssrc) = ssrc.filter(|ssrc| !ssrcs.insert(*ssrc)) {
                 return Err(at(format!("{name}: {ssrc} a second time")));
             }
@@ -227,10 +228,10 @@ fn encodings(wire: Vec<Object<EncodingWire<'_>>>) -> Result<Vec<Encoding>, Error
         if let Some(rid) = rid.filter(|rid| !rids.insert(*rid)) {
             return Err(at(format!("rid: {rid:?} a second time")));
         }
-        if count > 1 && wire.ssrc.is_none() && rid.is_none() {
+        if count > 1 && ssrc.is_none() && rid.is_none() {
             return Err(at("ssrc: missing, and rid as well, with several encodings".into()));
         }
-        encodings.push(Encoding { ssrc: wire.ssrc.map(Ssrc), rid, rtx_ssrc: rtx_ssrc.map(Ssrc) });
+        encodings.push(Encoding { ssrc: ssrc.map(Ssrc), rid, rtx_ssrc: rtx_ssrc.map(Ssrc) });
     }
     Ok(encodings)
 }

@@ -10,7 +10,7 @@ use super::capabilities::{CodecSpec, mime_type};
 use super::fmtp::Fmtp;
 use super::format::Format;
 use super::json::{Object, Text};
-use crate::types::{Codec, Kind, Pt};
+use crate::types::{Codec, Kind, Pt, Whole};
 
 /// What packets of one payload type carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,9 +40,9 @@ pub(super) struct CodecWire<'a> {
     name: Option<Text<'a>>,
     #[serde(borrow)]
     mime_type: Option<Text<'a>>,
-    clock_rate: u32,
-    payload_type: u8,
-    channels: Option<u32>,
+    clock_rate: Whole<u32>,
+    payload_type: Whole<u8>,
+    channels: Option<Whole<u32>>,
     #[serde(rename = "rtcpFeedback")]
     _rtcp_feedback: Option<Vec<IgnoredAny>>,
     parameters: Option<Fmtp>,
@@ -64,10 +64,10 @@ impl Codecs {
         let Some(Object(first)) = wire.first_mut() else {
             return Err(contradiction("codecs: empty"));
         };
-        let media = Pt(first.payload_type);
+        let media = Pt(first.payload_type.0);
         let fmtp = first.parameters.take().unwrap_or_default();
         let name = first.name_of(kind, 0)?;
-        let (clock_rate, channels) = (first.clock_rate, first.channels);
+        let (clock_rate, channels) = first.clock();
         let format = Format::identify(kind, name, clock_rate, channels, &fmtp);
         let known = format.and_then(|f| Some((f.codec()?, f, CodecSpec::find(f)?)));
         let Some((codec, format, spec)) = known else {
@@ -90,7 +90,7 @@ impl Codecs {
                     "codecs[{i}]: a second {name} for payload type {media}"
                 )));
             }
-            payload_types.push((Pt(entry.payload_type), role));
+            payload_types.push((Pt(entry.payload_type.0), role));
         }
         Ok(Self { codec, format, spec, fmtp, payload_types })
     }
@@ -110,6 +110,11 @@ impl CodecWire<'_> {
         }
     }
 
+    /// Its clock rate and channels.
+    fn clock(&self) -> (u32, Option<u32>) {
+        (self.clock_rate.0, self.channels.map(|Whole(channels)| channels))
+    }
+
     /// Checks that it repairs something; the role is `None` where that is not `media`.
     fn rtx_role(
         &self,
@@ -121,7 +126,7 @@ impl CodecWire<'_> {
             return Err(contradiction(format_args!("codecs[{i}].parameters: missing field `apt`")));
         };
         match apt.parse() {
-            Ok(pt) if pt != self.payload_type && declared.contains(&pt) => {
+            Ok(pt) if pt != self.payload_type.0 && declared.contains(&pt) => {
                 Ok((Pt(pt) == media).then_some(PtRole::Rtx { apt: media }))
             }
             _ => Err(contradiction(format_args!(
@@ -131,7 +136,7 @@ impl CodecWire<'_> {
     }
 
     fn is_red(&self, kind: Kind, name: &str) -> bool {
-        let (clock_rate, channels) = (self.clock_rate, self.channels);
+        let (clock_rate, channels) = self.clock();
         Format::identify(kind, name, clock_rate, channels, &Fmtp::default()) == Some(Format::Red)
     }
 }
@@ -140,7 +145,7 @@ impl CodecWire<'_> {
 fn declared_payload_types(codecs: &[Object<CodecWire<'_>>]) -> Result<HashSet<u8>, Error> {
     let mut declared = HashSet::new();
     for (i, Object(codec)) in codecs.iter().enumerate() {
-        let pt = codec.payload_type;
+        let Whole(pt) = codec.payload_type;
         if !matches!(pt, 0..=63 | 96..=127) {
             return Err(contradiction(format_args!(
                 "codecs[{i}].payloadType: {pt}, expected 0 to 63 or 96 to 127"

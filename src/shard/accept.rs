@@ -11,9 +11,11 @@ use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
 use super::admin;
+use super::client::Client;
 use super::clock::unix_time;
 use super::counted::{Lease, Visit, Visits};
 use super::ice_tcp;
+use super::live::Live;
 use super::mailbox::{Entry, HandOver, Mail, Place};
 use super::process;
 use super::state::Shard;
@@ -108,12 +110,13 @@ async fn serve(shard: Rc<Shard>, stream: TcpStream, purpose: Purpose, visit: Vis
             enter(shard, stream, received, visit).await;
         }
         Ok(received) if received.request.path.starts_with("/admin/") => {
-            let Ok(remote) = stream.peer_addr() else { return };
-            let response = admin::respond(&shard, &received.request, remote).await;
+            let Some(client) = client(&live, &stream, &received.request) else { return };
+            let response = admin::respond(&shard, &received.request, &client).await;
             answer(stream, response).await;
         }
         Ok(received) => {
-            let response = page(&shard, &received.request).await;
+            let Some(client) = client(&live, &stream, &received.request) else { return };
+            let response = page(&shard, &received.request, &client).await;
             answer(stream, response).await;
         }
         Err(Some(response)) => answer(stream, response).await,
@@ -132,9 +135,20 @@ async fn first_byte(shard: &Shard, stream: &mut Stream) -> Option<u8> {
     first.or(given_up).await
 }
 
-async fn page(shard: &Shard, request: &Request) -> Response {
+/// Who sent a request; `None`: they are gone already.
+fn client(live: &Live, stream: &Stream, request: &Request) -> Option<Client> {
+    Some(Client::of(&live.known, stream.peer_addr().ok()?, request))
+}
+
+async fn page(shard: &Shard, request: &Request, client: &Client) -> Response {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return Response::text(405, "only GET and HEAD").header("Allow", "GET, HEAD");
+    }
+    if matches!(request.path.as_str(), "/stats" | "/metrics")
+        && let Err(elsewhere) = shard.live().shows_counters(client)
+    {
+        shard.refuse(elsewhere.refusal(), None);
+        return Response::text(403, elsewhere.reason());
     }
     let response = match request.path.as_str() {
         "/stats" => stats::response(&shard.stats_of_all().await),
@@ -169,17 +183,18 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
         Ok(upgrade) => upgrade,
         Err(response) => return answer(stream, response).await,
     };
-    let Ok(peer) = stream.peer_addr() else { return };
     let (live, request) = (shard.live(), &received.request);
-    let client = live.client(peer.ip(), request);
-    let rights = match live.admit(client, request, &upgrade, unix_time()) {
+    let Some(client) = client(&live, &stream, request) else { return };
+    let rights = match live.admit(&client, request, &upgrade, unix_time()) {
         Ok(rights) => rights,
         Err((refusal, denied)) => {
             shard.refuse(refusal, Some(&upgrade));
             return answer(stream, denied.response()).await;
         }
     };
-    let address = Some(client).filter(|&client| !live.exempts(client));
+    let Ok(address) = client.counted_by(&live.known) else {
+        return refuse(&shard, stream, &upgrade, Refusal::Proxy).await;
+    };
     let (owner, leases) = match Leases::take(&shard, &upgrade.room, address).await {
         Ok(taken) => taken,
         Err(refusal) => return refuse(&shard, stream, &upgrade, refusal).await,
@@ -220,6 +235,7 @@ fn refused(refusal: Refusal) -> Response {
         // Of those the answer says more: `Denied::response`.
         Refusal::Token => Response::text(401, refusal.label()),
         Refusal::Rights | Refusal::Origin => Response::text(403, refusal.label()),
+        Refusal::Proxy => Response::text(403, "the proxy does not say for whom it asks"),
         // Of requests over a WebSocket.
         Refusal::Transports | Refusal::Receivers | Refusal::Requests | Refusal::AppData => {
             Response::text(429, refusal.label())

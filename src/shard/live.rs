@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
+use super::client::{Client, Elsewhere, Known};
 use crate::config::{Config, TlsSource};
 use crate::http::token::{Denied, Keys, of_request};
 use crate::http::webhook;
@@ -34,10 +33,8 @@ pub struct Live {
     keys: Keys,
     /// Without keys, whether others than this host may join.
     anyone: bool,
-    /// Whose word about their clients' addresses is taken.
-    trusted_proxies: Vec<IpNet>,
-    /// `None`: every page may connect.
-    allowed_origins: Option<Vec<String>>,
+    /// Proxies and pages that are named.
+    pub(super) known: Known,
     /// Files that are read again when they change.
     files: Vec<PathBuf>,
 }
@@ -70,8 +67,10 @@ impl Live {
             webhook: told.transpose()?,
             keys: Keys::load(keys)?,
             anyone: config.anyone,
-            trusted_proxies: config.trusted_proxies.clone(),
-            allowed_origins: config.allowed_origins.clone(),
+            known: Known {
+                proxies: config.trusted_proxies.clone(),
+                origins: config.allowed_origins.clone(),
+            },
             files,
         })
     }
@@ -81,52 +80,43 @@ impl Live {
         &self.files
     }
 
-    /// Whether an address may have any number of connections.
+    /// Whether an address may have any number of connections that have not said anything yet.
     pub(super) fn exempts(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.trusts(address)
-    }
-
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(&address))
-    }
-
-    /// Who sent a request that came from `peer`: a proxy that is trusted says for whom. Of a chain
-    /// of them it is the last address that none of them vouches for.
-    pub(super) fn client(&self, peer: IpAddr, request: &Request) -> IpAddr {
-        let mut client = peer;
-        for address in request.list("x-forwarded-for").rev() {
-            if !self.trusts(client) {
-                break;
-            }
-            match address.parse::<IpAddr>() {
-                Ok(address) => client = address.to_canonical(),
-                Err(_) => break,
-            }
-        }
-        client
+        address.is_loopback() || self.known.trusts(address)
     }
 
     /// What this client may do; `now` is in seconds since 1970.
     pub(super) fn admit(
         &self,
-        client: IpAddr,
+        client: &Client,
         request: &Request,
         upgrade: &Upgrade,
         now: u64,
     ) -> Result<Rights, (Refusal, Denied)> {
-        if !self.knows_origin(request) {
+        if !self.known.admits_page(client, request) {
             let denied = Denied::Rights("pages of this origin may not connect");
             return Err((Refusal::Origin, denied));
         }
         if self.keys.is_empty() {
-            let here = self.anyone || client.is_loopback();
-            let denied = Denied::Rights("without a token-key only this host is served");
-            return here.then_some(Rights::PARTICIPANT).ok_or((Refusal::Rights, denied));
+            return match client.is_here() {
+                _ if self.anyone => Ok(Rights::PARTICIPANT),
+                Ok(()) => Ok(Rights::PARTICIPANT),
+                Err(elsewhere) => Err((elsewhere.refusal(), Denied::Rights(elsewhere.reason()))),
+            };
         }
         let token = of_request(request).ok_or(Denied::Token("a token is needed"));
         let grant = token.and_then(|token| self.keys.verify(&token, now));
         let rights = grant.and_then(|grant| grant.admits(&upgrade.room, &upgrade.peer));
         rights.map_err(|denied| (denied.refusal(), denied))
+    }
+
+    /// Whether this client may read the server's counters. Without keys they are this host's, as
+    /// all the rest is.
+    pub(super) fn shows_counters(&self, client: &Client) -> Result<(), Elsewhere> {
+        match self.anyone || self.has_keys() {
+            true => Ok(()),
+            false => client.is_here(),
+        }
     }
 
     /// Whether tokens are asked for.
@@ -148,80 +138,5 @@ impl Live {
             true => Ok(()),
             false => Err(Denied::Rights("the token is for other rooms, or not for admin")),
         }
-    }
-
-    /// Whether the page that the request comes from may connect. Programs other than browsers say
-    /// nothing of the kind, and a page that came from here may always.
-    fn knows_origin(&self, request: &Request) -> bool {
-        let (Some(allowed), Some(origin)) = (&self.allowed_origins, request.header("origin"))
-        else {
-            return true;
-        };
-        let own = origin.split_once("://").map(|(_, host)| host);
-        own.is_some_and(|own| request.header("host").is_some_and(|h| h.eq_ignore_ascii_case(own)))
-            || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn live(trusted: &[&str], origins: Option<&[&str]>) -> Live {
-        Live {
-            ping_interval: Duration::from_secs(1),
-            busy_max: 850,
-            limits: Limits::DEFAULT,
-            drain_time: Duration::ZERO,
-            tls: None,
-            webhook: None,
-            keys: Keys::default(),
-            anyone: false,
-            trusted_proxies: trusted.iter().map(|text| text.parse().unwrap()).collect(),
-            allowed_origins: origins.map(|all| all.iter().map(|&one| one.to_owned()).collect()),
-            files: Vec::new(),
-        }
-    }
-
-    fn request(headers: &str) -> Request {
-        let text = format!("GET / HTTP/1.1\r\n{headers}\r\n");
-        Request::parse(text.as_bytes()).unwrap().unwrap().0
-    }
-
-    #[test]
-    fn only_trusted_proxies_say_who_their_client_is() {
-        let live = live(&["127.0.0.1/32", "10.0.0.0/8"], None);
-        for (peer, forwarded, client) in [
-            ("127.0.0.1", "", "127.0.0.1"),
-            ("192.0.2.1", "X-Forwarded-For: 127.0.0.1\r\n", "192.0.2.1"),
-            ("127.0.0.1", "X-Forwarded-For: 192.0.2.7\r\n", "192.0.2.7"),
-            // What the client itself has written stands on the left.
-            ("127.0.0.1", "X-Forwarded-For: 127.0.0.1, 192.0.2.7, 10.1.1.1\r\n", "192.0.2.7"),
-            (
-                "10.9.9.9",
-                "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: ::ffff:192.0.2.7\r\n",
-                "192.0.2.7",
-            ),
-            ("127.0.0.1", "X-Forwarded-For: 192.0.2.7, unknown\r\n", "127.0.0.1"),
-        ] {
-            let found = live.client(peer.parse().unwrap(), &request(forwarded));
-            assert_eq!(found.to_string(), client, "{peer} {forwarded}");
-        }
-    }
-
-    #[test]
-    fn a_page_of_another_origin_is_let_in_only_where_it_is_listed() {
-        let list = live(&[], Some(&["https://app.example.org"]));
-        for (headers, known) in [
-            ("Host: a\r\n", true),
-            ("Host: a:1\r\nOrigin: http://a:1\r\n", true),
-            ("Host: a:1\r\nOrigin: http://a:2\r\n", false),
-            ("Host: a\r\nOrigin: https://app.example.org\r\n", true),
-            ("Host: a\r\nOrigin: http://app.example.org\r\n", false),
-            ("Host: a\r\nOrigin: null\r\n", false),
-        ] {
-            assert_eq!(list.knows_origin(&request(headers)), known, "{headers}");
-        }
-        assert!(live(&[], None).knows_origin(&request("Origin: https://elsewhere\r\n")));
     }
 }

@@ -3,8 +3,8 @@
 //! `server`.
 //!
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
-//! - `media`, `accept`, `ice_tcp`: its tasks; `framing`: messages in a stream of bytes; `counted`:
-//!   what counts connections.
+//! - `media`, `accept`, `ice_tcp`: its tasks; `framing`: messages in a stream of bytes; `client`:
+//!   who sent a request; `counted`: what counts connections.
 //! - `mailbox`: how it talks to the other shards; `orders`: what the main thread tells it; `words`:
 //!   what it tells the main thread.
 //! - `admin`: what operators ask over HTTP; `process`: what the metrics tell of all shards.
@@ -14,6 +14,7 @@
 
 mod accept;
 mod admin;
+mod client;
 mod clock;
 mod counted;
 mod framing;

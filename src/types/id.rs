@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::whole::Whole;
+
 slotmap::new_key_type! {
     /// A room on this shard.
     pub struct RoomKey;
@@ -27,8 +29,14 @@ macro_rules! protocol_id {
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
-        #[serde(transparent)]
+        #[serde(from = "Whole<u32>")]
         pub struct $name(pub u32);
+
+        impl From<Whole<u32>> for $name {
+            fn from(Whole(id): Whole<u32>) -> Self {
+                Self(id)
+            }
+        }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -12,6 +12,7 @@ pub mod rights;
 pub mod rtp;
 pub mod stats;
 pub mod time;
+mod whole;
 
 pub use codec::{Codec, Kind};
 pub use drop::DropReason;
@@ -28,3 +29,4 @@ pub use rights::Rights;
 pub use rtp::{Mid, Pt, Rid, SeqNo, Ssrc};
 pub use stats::ShardStats;
 pub use time::{Deadline, Reason, Timestamp};
+pub use whole::{Whole, whole_of};

@@ -31,6 +31,9 @@ refusals! {
     Rights => "rights",
     /// A page of an origin that is not listed (403).
     Origin => "origin",
+    /// Through a proxy that is not trusted where only this host is served, or through one that is
+    /// and does not say for whom (403).
+    Proxy => "proxy",
     /// The room is full (429).
     Peers => "peers",
     /// As many rooms as may be (503).

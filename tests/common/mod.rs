@@ -61,7 +61,7 @@ pub(crate) fn status(answer: &str) -> u16 {
 }
 
 pub(crate) fn get(server: SocketAddr, path: &str) -> String {
-    exchange(server, &format!("GET {path} HTTP/1.1\r\nHost: corinth\r\n\r\n"))
+    exchange(server, &format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n\r\n"))
 }
 
 /// The status of an upgrade with this query, and with further headers (lines with their ends).

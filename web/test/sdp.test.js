@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
-  buildAnswer, buildOffer, chooseCodecs, decodable, parseFmtp, parseSdp, sameFormat,
+  buildAnswer, buildOffer, chooseCodecs, decodable, inKnownWords, parseFmtp, parseSdp, sameFormat,
   sourceParameters,
 } from '../sdp.js';
 import { CAPABILITIES, CHROMIUM_OFFER, FIREFOX_OFFER, TRANSPORT } from './descriptions.js';
@@ -93,6 +93,19 @@ describe('formats', () => {
     assert.ok(!same(h264('42e01f', 1), h264('42e01f', 0)));
     assert.ok(!same(h264('64001f', 1), h264('640c1f', 1)));
     assert.ok(same(h264(undefined, undefined), h264('420010', 0)));
+  });
+
+  test('constrained high is offered as high where the browser knows that alone', () => {
+    const codec = (id) => ({
+      name: 'H264', clockRate: 90000, payloadType: 108, parameters: { 'profile-level-id': id },
+    });
+    const offered = (source, ...known) => (
+      inKnownWords({ codecs: [codec(source)] }, known.map(codec)).codecs[0]
+        .parameters['profile-level-id']);
+    assert.equal(offered('640c28', '42e01f', '64001f'), '640028');
+    assert.equal(offered('640c28', '42e01f', '640c1f'), '640c28');
+    assert.equal(offered('42e028', '64001f'), '42e028');
+    assert.equal(offered(undefined, '64001f'), undefined);
   });
 });
 

@@ -98,6 +98,70 @@ fn what_is_no_good_is_told_why() {
     assert!(Keys::load([("a", &*short)]).unwrap_err().to_string().contains("32 are the least"));
 }
 
+/// Each is signed with the right key: what is wrong stands in the head, or in what claims mean.
+#[test]
+fn a_head_and_claims_are_read_strictly() {
+    let folder = Folder::new("strict");
+    let keys = Keys::load([("a", &*folder.file("secret", "s".repeat(32)))]).unwrap();
+    let sign = |head: &str, claims: &str| {
+        let part = |text| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, text);
+        let signed = format!("{}.{}", part(head), part(claims));
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[b's'; 32]);
+        let tag = aws_lc_rs::hmac::sign(&key, signed.as_bytes());
+        let tag = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, tag);
+        keys.verify(&format!("{signed}.{tag}"), NOW)
+    };
+    let good = r#"{"room":"r","exp":1800000060}"#;
+    for head in [
+        r#"{"alg":"HS256"}"#,
+        r#"{"alg":"HS256","typ":"JWT","kid":"a"}"#,
+        r#"{"alg":"HS256","x-own":[1]}"#,
+    ] {
+        assert!(sign(head, good).is_ok(), "{head}");
+    }
+    for head in [
+        r#"{"alg":"HS256","crit":["exp"],"exp":1}"#,
+        r#"{"alg":"HS256","crit":["b64"],"b64":true}"#,
+        r#"{"alg":"HS256","crit":[]}"#,
+        r#"{"alg":"HS256","crit":"exp"}"#,
+        r#"{"alg":"none"}"#,
+        r#"{"alg":"hs256"}"#,
+        r#"{"alg":"HS384"}"#,
+        r#"{"alg":"ES256"}"#,
+        r#"{"alg":"HS256","alg":"HS256"}"#,
+        r#"{"alg":"HS256","kid":"b"}"#,
+        r#"{"alg":"HS256","kid":1}"#,
+        r#"{"kid":"a"}"#,
+        "[]",
+    ] {
+        assert!(matches!(sign(head, good), Err(Denied::Token(_))), "{head}");
+    }
+    let head = r#"{"alg":"HS256"}"#;
+    for claims in [
+        r#"{"room":"r","exp":1800000060.5,"nbf":1799999999.5}"#,
+        r#"{"room":"r","exp":1e300}"#,
+        r#"{"room":"r","exp":1800000060,"aud":["a","b"],"iss":"x","iat":0}"#,
+    ] {
+        assert!(sign(head, claims).is_ok(), "{claims}");
+    }
+    for claims in [
+        r#"{"room":"r","exp":"1800000060"}"#,
+        r#"{"room":"r","exp":1e999}"#,
+        r#"{"room":"r","exp":null}"#,
+        r#"{"room":"r","exp":-1}"#,
+        r#"{"room":"r","exp":1800000060,"nbf":"1"}"#,
+        r#"{"room":"r","exp":1,"exp":1800000060}"#,
+        r#"{"room":"s","room":"r","exp":1800000060}"#,
+        r#"{"room":["r"],"exp":1800000060}"#,
+        r#"{"room":null,"exp":1800000060}"#,
+        r#"{"room":"r","exp":1800000060,"peer":7}"#,
+        r#"{"room":"r","exp":1800000060,"rights":"admin"}"#,
+        r#"["r"]"#,
+    ] {
+        assert!(matches!(sign(head, claims), Err(Denied::Token(_))), "{claims}");
+    }
+}
+
 #[test]
 fn a_grant_is_for_its_room_and_name() {
     let rights = Rights::PARTICIPANT;

@@ -157,6 +157,12 @@ fn decoding_goes_by_name_rate_and_variant() {
         (h264("42e01f", 0), h264("42e01f", 1), false),
         (h264("42e01f", 1), h264("42001f", 1), false),
         (h264("42e01f", 1), h264("64001f", 1), false),
+        (h264("640c1f", 1), h264("640c34", 1), true),
+        (h264("64001f", 1), h264("640c1f", 1), true),
+        (h264("640c1f", 1), h264("64001f", 1), false),
+        (h264("4d001f", 1), h264("640c1f", 1), false),
+        (video("H265", json!({})), video("H265", json!({"profile-id": 1})), true),
+        (video("H265", json!({})), video("H265", json!({"profile-id": 2})), false),
         (video("AV1", json!({})), video("AV1", json!({"profile": 0})), true),
     ] {
         let client = client(&json!({"codecs": [known]}));

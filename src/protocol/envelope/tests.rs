@@ -42,7 +42,7 @@ fn responses_of_both_kinds() {
 #[test]
 fn ids_up_to_two_to_the_53() {
     let text = |id: &str| format!(r#"{{"request":true,"id":{id},"method":"m"}}"#);
-    for id in ["0", "9007199254740992"] {
+    for id in ["0", "9007199254740992", "1.0", "1e3", "9007199254740992.0"] {
         assert!(parse(&text(id)).is_ok(), "{id}");
     }
     for id in ["9007199254740993", "-1", "1.5", "\"1\"", "null", "[1]", "1e400"] {

@@ -42,6 +42,32 @@ fn unsupported(kind: &str, codec: Value, part: &str) {
     assert!(error.reason.contains(part), "{error}");
 }
 
+/// JSON has no integers, and some languages write 1.0 for 1.
+#[test]
+fn whole_numbers_are_taken_however_they_are_written() {
+    let text = r#"{"id":1.0,"kind":"video","transportId":2e0,"rtpParameters":{
+        "codecs":[{"mimeType":"video/VP9","clockRate":90000.0,"payloadType":98.0,
+                   "parameters":{"profile-id":2.0}},
+                  {"mimeType":"video/rtx","clockRate":9e4,"payloadType":99.0,
+                   "parameters":{"apt":98.0}}],
+        "headerExtensions":[{"uri":"urn:ietf:params:rtp-hdrext:sdes:mid","id":4.0}],
+        "encodings":[{"ssrc":4294967295.0,"rtx":{"ssrc":7.0},"maxBitrate":1.5e6}]}}"#;
+    let raw: &serde_json::value::RawValue = serde_json::from_str(text).unwrap();
+    let Ok(Request::CreateReceiver(receiver)) = Request::parse("createReceiver", Some(raw)) else {
+        panic!("it was refused")
+    };
+    assert_eq!((receiver.id.0, receiver.transport_id.0), (1, 2));
+    let source = receiver.source;
+    assert_eq!(source.role(Pt(99)), Some(PtRole::Rtx { apt: Pt(98) }));
+    assert_eq!(source.encodings[0].ssrc, Some(Ssrc(u32::MAX)));
+    assert_eq!(source.encodings[0].rtx_ssrc, Some(Ssrc(7)));
+    assert_eq!(source.extensions[0].1, 4);
+    let half = text.replace("98.0,", "98.5,");
+    let raw: &serde_json::value::RawValue = serde_json::from_str(&half).unwrap();
+    let error = Request::parse("createReceiver", Some(raw)).unwrap_err();
+    assert!(error.reason.contains("payloadType: invalid type: floating point `98.5`"), "{error}");
+}
+
 #[test]
 fn every_codec_of_the_server() {
     for (kind, mime_type, parameters, expected) in [
@@ -52,7 +78,9 @@ fn every_codec_of_the_server() {
         ("video", "video/vp8", json!({}), Codec::Vp8),
         ("video", "video/VP9", json!({"profile-id": 2}), Codec::Vp9),
         ("video", "video/H264", json!({"profile-level-id": "42e01f"}), Codec::H264),
+        ("video", "video/H264", json!({"profile-level-id": "640c1f"}), Codec::H264),
         ("video", "video/H265", json!({}), Codec::H265),
+        ("video", "video/H265", json!({"profile-id": 2}), Codec::H265),
         ("video", "video/AV1", json!({}), Codec::Av1),
     ] {
         let source = parse(kind, &json!({"codecs": [codec(mime_type, 96, parameters)]})).unwrap();

@@ -33,6 +33,15 @@ impl Router {
         if peer.transports.len() >= self.config.limits.transports_per_peer {
             return Err(self.too_many(Refusal::Transports, "transports a peer"));
         }
+        let candidates = self.ice_candidates(request.udp, request.tcp);
+        if candidates.is_empty() {
+            let reason = match (request.udp, request.tcp) {
+                (false, false) => "options: neither udp nor tcp leaves no candidate",
+                (true, _) => "options: the server has no candidate of UDP",
+                (false, true) => "options: the server has no candidate of TCP",
+            };
+            return Err(Error::conflict(reason));
+        }
         let credentials = Credentials::generate(self.config.shard, &mut self.secrets);
         let (identity, epoch) = (&self.config.identity, self.config.epoch);
         let mut transport = Transport::new(credentials.clone(), identity, epoch, now);
@@ -48,7 +57,6 @@ impl Router {
         if let Some(parameters) = request.dtls_parameters {
             transport.set_remote(now, parameters);
         }
-        let candidates = self.ice_candidates(request.udp, request.tcp);
         let response = TransportCreated {
             ice_parameters: ice_parameters(&credentials),
             ice_candidates: candidates,
