@@ -35,6 +35,7 @@ const CONFIG: &str = r#"
     max-receivers-per-peer = 1
     max-requests-per-second = 2
     max-connections-per-address = 1
+    max-openings-per-address = 1
     max-visitors = 8
     max-app-data = 10
 "#;
@@ -127,6 +128,13 @@ impl Scene {
             Refusal::Rooms => self.ask("another", &good, ""),
             Refusal::Connections => {
                 (0..2).for_each(|_| self.ask("here", &good, "X-Forwarded-For: 192.0.2.1\r\n"));
+            }
+            Refusal::Openings => {
+                // More than a minute's worth; one after the other, as there may be one at a time.
+                for _ in 0..100 {
+                    self.ask("here", &good, "X-Forwarded-For: 192.0.2.2\r\n");
+                    self.held.pop().unwrap().read_exact(&mut [0; 12]).unwrap();
+                }
             }
             Refusal::Visitors => {
                 let visitors: Vec<_> = (0..40).map(|_| tcp(self.serving.http)).collect();

@@ -47,6 +47,8 @@ pub const LIVE: &[&str] = &[
     "max-receivers-per-peer",
     "max-requests-per-second",
     "max-connections-per-address",
+    "max-openings-per-address",
+    "max-openings-per-room",
     "max-visitors",
     "max-bitrate",
     "max-app-data",

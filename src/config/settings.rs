@@ -172,6 +172,16 @@ settings! {
     #[arg(value_name = "N", help_heading = "Limits")]
     max_connections_per_address: u32,
 
+    /// WebSockets that one client address opens in a second, in a burst as many as in a minute;
+    /// more get 429. Loopback and trusted proxies may open any number [default: 5]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_openings_per_address: u32,
+
+    /// WebSockets that are opened to one room in a second, in a burst as many as in 15 seconds;
+    /// more get 429 [default: 20]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_openings_per_room: u32,
+
     /// Connections of each shard that are no WebSockets (yet); one more gets 503 [default: 1024]
     #[arg(value_name = "N", help_heading = "Limits")]
     max_visitors: u32,

@@ -1,7 +1,6 @@
 //! The tasks that serve TCP connections: HTTP on whichever shard accepted them, WebSockets on the
 //! shard that owns the room.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::host;
 use super::ice_tcp;
 use super::mailbox::{Entry, HandOver, Mail, Place};
 use super::state::Shard;
+use crate::cluster::Network;
 use crate::http::server::{Received, answer, receive, send};
 use crate::http::{HEAD_TIME, Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::Stream;
@@ -179,7 +179,7 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
             return answer(stream, denied.response()).await;
         }
     };
-    let address = Some(client).filter(|&client| !live.exempts(client));
+    let address = Some(client).filter(|&client| !live.exempts(client)).map(Network::of);
     let (owner, leases) = match Leases::take(&shard, &upgrade.room, address).await {
         Ok(taken) => taken,
         Err(refusal) => return refuse(&shard, stream, &upgrade, refusal).await,
@@ -212,6 +212,9 @@ fn refused(refusal: Refusal) -> Response {
     match refusal {
         Refusal::Peers => Response::text(429, "the room is full"),
         Refusal::Connections => Response::text(429, "too many connections from this address"),
+        Refusal::Openings => {
+            Response::text(429, "too many have come within a short time").header("Retry-After", "5")
+        }
         Refusal::Rooms => unavailable("there are as many rooms as may be", "30"),
         Refusal::Visitors => unavailable("too many connections wait to be heard", "5"),
         Refusal::Full => unavailable("the server is full", "30"),
@@ -237,17 +240,18 @@ impl Leases {
     async fn take(
         shard: &Rc<Shard>,
         room: &str,
-        address: Option<IpAddr>,
+        address: Option<Network>,
     ) -> Result<(ShardId, Self), Refusal> {
         let address = match address {
-            Some(address) => Some(Lease::take(shard, Place::Address(address)).await?.1),
+            Some(address) => Some(Lease::take(shard, Place::Address(address), false).await?.1),
             None => None,
         };
-        let (owner, room) = Lease::take(shard, Place::Room(room.to_owned())).await?;
+        let place = Place::Room(room.to_owned());
+        let (owner, room) = Lease::take(shard, place, address.is_none()).await?;
         Ok((owner, Self { room, address }))
     }
 
-    fn adopt(shard: &Rc<Shard>, room: &str, address: Option<IpAddr>) -> Self {
+    fn adopt(shard: &Rc<Shard>, room: &str, address: Option<Network>) -> Self {
         let adopt = |place| Lease::adopt(shard, place);
         let address = address.map(|address| adopt(Place::Address(address)));
         Self { room: adopt(Place::Room(room.to_owned())), address }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::live::Live;
 use super::mailbox::Place;
 use super::state::Shard;
-use crate::cluster::Addresses;
+use crate::cluster::{Addresses, Network};
 use crate::types::{Refusal, ShardId};
 
 /// Connections of a shard that are no WebSockets (yet).
@@ -21,7 +21,7 @@ pub(super) struct Visits {
 /// One of them.
 pub(super) struct Visit {
     visits: Rc<Visits>,
-    address: Option<IpAddr>,
+    address: Option<Network>,
 }
 
 impl Visits {
@@ -30,7 +30,7 @@ impl Visits {
         if self.count.get() >= live.limits.visitors {
             return Err(Refusal::Visitors);
         }
-        let address = Some(from).filter(|&from| !live.exempts(from));
+        let address = Some(from).filter(|&from| !live.exempts(from)).map(Network::of);
         if let Some(address) = address {
             self.addresses.borrow_mut().enter(address, live.limits.connections_per_address)?;
         }
@@ -56,8 +56,12 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Asks the shard that counts there; with the lease comes who owns the room.
-    pub(super) async fn take(shard: &Rc<Shard>, place: Place) -> Result<(ShardId, Self), Refusal> {
-        let owner = shard.place(place.clone()).await?;
+    pub(super) async fn take(
+        shard: &Rc<Shard>,
+        place: Place,
+        exempt: bool,
+    ) -> Result<(ShardId, Self), Refusal> {
+        let owner = shard.place(place.clone(), exempt).await?;
         Ok((owner, Self::adopt(shard, place)))
     }
 

@@ -8,7 +8,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use glommio::channels::local_channel::{self, LocalSender};
 use glommio::channels::shared_channel::{self, SharedReceiver, SharedSender};
 use glommio::timer::sleep;
 
+use crate::cluster::Network;
 use crate::http::Upgrade;
 use crate::net::Detached;
 use crate::types::{Load, Refusal, Rights, ShardId, ShardStats};
@@ -60,15 +60,21 @@ impl Mail {
 pub(super) enum Place {
     /// The room that they enter.
     Room(String),
-    /// The address that they come from.
-    Address(IpAddr),
+    /// Where they come from.
+    Address(Network),
 }
 
 /// Something a shard wants to know.
 #[derive(Debug, Clone)]
 pub(super) enum Question {
-    /// May there be one more connection here, and where? Counts it.
-    Place(Place),
+    /// May there be one more connection here, and where? Counts it, and unless it is exempt that it
+    /// was opened.
+    Place {
+        /// Where.
+        place: Place,
+        /// It may be opened as often as somebody likes.
+        exempt: bool,
+    },
     /// What have you counted?
     Stats,
     /// Which rooms have you?
@@ -100,7 +106,7 @@ pub(super) struct HandOver {
     /// What it wants.
     pub(super) entry: Entry,
     /// Where it comes from, if it has been counted there.
-    pub(super) address: Option<IpAddr>,
+    pub(super) address: Option<Network>,
 }
 
 /// A WebSocket to be, and what came before it.

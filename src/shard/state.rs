@@ -22,7 +22,7 @@ use super::mailbox::Mailbox;
 use super::outbox::ShardOutbox;
 use super::pulse::Pulse;
 use super::webhook::Notices;
-use crate::cluster::{Addresses, Admission, Directory};
+use crate::cluster::{Addresses, Admission, Directory, Network, Rates};
 use crate::http::Upgrade;
 use crate::net::{Rx, Tx};
 use crate::sfu::Router;
@@ -66,6 +66,9 @@ pub(super) struct Shard {
     directory: RefCell<Directory>,
     /// WebSockets by where they come from: this shard's part.
     addresses: RefCell<Addresses>,
+    /// How fast they are opened: from where, and to which room.
+    openings_by_address: RefCell<Rates<Network>>,
+    openings_by_room: RefCell<Rates<Box<str>>>,
     admission: RefCell<Admission>,
     drain: Cell<Drain>,
     mailbox: Mailbox,
@@ -125,6 +128,8 @@ impl Shard {
             core: RefCell::new(core),
             directory: RefCell::new(Directory::new(id, common.shards, live.limits.rooms)),
             addresses: RefCell::default(),
+            openings_by_address: RefCell::default(),
+            openings_by_room: RefCell::default(),
             common,
             live: RefCell::new(live),
             mailbox,

@@ -69,6 +69,15 @@ pub const CNAME_MAX: usize = 255;
 /// connection is closed (1008).
 pub const REQUESTS_BURST_SECONDS: u32 = 4;
 
+/// What one address may save up of [`Limits::openings_per_address`]: by default 300, more than the
+/// connections that it may have. An office that lost its network comes back at once, and who
+/// connects and leaves again and again costs a room five joins a second.
+pub const ADDRESS_BURST: Duration = Duration::from_secs(60);
+
+/// What one room may save up of [`Limits::openings_per_room`]: by default 300, and 1000 within 35
+/// seconds.
+pub const ROOM_BURST: Duration = Duration::from_secs(15);
+
 /// Bounds that whoever runs the server may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -85,6 +94,12 @@ pub struct Limits {
     /// WebSockets of one address, and on each shard connections of it that are none yet. Above it
     /// 429.
     pub connections_per_address: u32,
+    /// WebSockets that one address opens in a second, and in a burst as many as in
+    /// [`ADDRESS_BURST`]. Above it 429.
+    pub openings_per_address: u32,
+    /// WebSockets that are opened to one room in a second, and in a burst as many as in
+    /// [`ROOM_BURST`]. Above it 429.
+    pub openings_per_room: u32,
     /// Connections of a shard that are no WebSockets (yet). Above it 503.
     pub visitors: u32,
     /// What one transport may bring, in bits a second; what is more is dropped.
@@ -102,12 +117,19 @@ impl Limits {
         receivers_per_peer: RECEIVERS_PER_PEER_MAX,
         requests_per_second: 100,
         connections_per_address: 256,
+        openings_per_address: 5,
+        openings_per_room: 20,
         visitors: 1024,
         bitrate: 50_000_000,
         app_data: APP_DATA_MAX,
     };
 }
 
+// Who may have so many connections may open them at once.
+const _: () = assert!(
+    Limits::DEFAULT.openings_per_address as u64 * ADDRESS_BURST.as_secs()
+        >= Limits::DEFAULT.connections_per_address as u64
+);
 // A frame must be able to carry the largest appData beside a full createReceiver.
 const _: () = assert!(APP_DATA_MAX * 4 < FRAME_MAX);
 // One frame of a client may cause an answer of about its size without closing it as slow.

@@ -37,6 +37,8 @@ refusals! {
     Rooms => "rooms",
     /// As many connections from one address as may be (429).
     Connections => "connections",
+    /// WebSockets opened too fast, from one address or to one room (429).
+    Openings => "openings",
     /// As many connections that are no WebSockets as a shard takes (503).
     Visitors => "visitors",
     /// A request for one more transport than a peer may have (429).
