@@ -6,9 +6,11 @@ mod admission;
 mod directory;
 mod network;
 mod rates;
+mod visitors;
 
 pub use addresses::Addresses;
 pub use admission::Admission;
 pub use directory::{Directory, home};
 pub use network::Network;
 pub use rates::{Rate, Rates};
+pub use visitors::{Entered, Visitors};

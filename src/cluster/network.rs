@@ -12,7 +12,7 @@ const PREFIX: u32 = 64;
 pub struct Network(IpAddr);
 
 impl Network {
-    /// Where `address` is. An IPv4 address in its IPv6 form (RFC 4291 §2.5.5.2) is the IPv4 address.
+    /// Where `address` is. An IPv4 address in its IPv6 form (RFC 4291 §2.5.5.2) is the IPv4 one.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) => {

@@ -70,6 +70,12 @@ pub(super) fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
             OPENINGS_MAX,
         )?,
         visitors: count("max-visitors", it.max_visitors, of.visitors, u32::MAX)?,
+        visits_per_address: count(
+            "max-visits-per-address",
+            it.max_visits_per_address,
+            of.visits_per_address,
+            OPENINGS_MAX,
+        )?,
         bitrate: 1000 * pick("max-bitrate", it.max_bitrate, of.bitrate / 1000, most)?,
         app_data: size("max-app-data", it.max_app_data, of.app_data, APP_DATA_MAX)?,
     })

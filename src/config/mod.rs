@@ -50,6 +50,7 @@ pub const LIVE: &[&str] = &[
     "max-openings-per-address",
     "max-openings-per-room",
     "max-visitors",
+    "max-visits-per-address",
     "max-bitrate",
     "max-app-data",
 ];

@@ -57,12 +57,13 @@ pub(super) async fn accept(
                 failing = false;
                 // One that is gone already has no address.
                 let Ok(from) = stream.peer_addr() else { continue };
-                match visits.begin(&shard.live(), from.ip().to_canonical()) {
+                let from = from.ip().to_canonical();
+                match visits.begin(shard.now(), &shard.live(), from) {
                     Ok(visit) => {
                         let serving = serve(Rc::clone(&shard), stream, purpose, visit);
                         glommio::spawn_local(serving).detach();
                     }
-                    Err(refusal) => turn_away(&shard, stream, refusal).await,
+                    Err(refusal) => turn_away(&shard, Stream::new(stream), refusal).await,
                 }
             }
             Err(error) => {
@@ -75,9 +76,9 @@ pub(super) async fn accept(
     }
 }
 
-/// Tells somebody who is not even listened to that there is no room; as far as that can be done at
-/// once, and read without TLS.
-async fn turn_away(shard: &Shard, mut stream: TcpStream, refusal: Refusal) {
+/// Tells somebody who is not listened to why, and counts it; as far as that can be done at once,
+/// and read without TLS.
+async fn turn_away(shard: &Shard, mut stream: Stream, refusal: Refusal) {
     shard.refuse(refusal, None);
     if shard.live().tls.is_none() {
         let bytes = refused(refusal).into_bytes();
@@ -85,51 +86,79 @@ async fn turn_away(shard: &Shard, mut stream: TcpStream, refusal: Refusal) {
     }
 }
 
+/// What a connection turns out to be.
+enum Arrival {
+    /// One for media, of a transport of this shard.
+    Media(ShardId),
+    /// A request; or what is wrong with it.
+    Request(Result<Received, Option<Response>>),
+    /// Nothing; it has to go for somebody else.
+    ShownOut,
+    /// Nothing.
+    Nothing,
+}
+
 async fn serve(shard: Rc<Shard>, stream: TcpStream, purpose: Purpose, visit: Visit) {
     let mut stream = Stream::new(stream);
-    let live = shard.live();
-    if shard.common.tcp_media {
-        match (first_byte(&shard, &mut stream).await, purpose) {
-            (Some(LENGTH), _) => return ice_tcp::meet(shard, stream, visit).await,
-            (Some(_), Purpose::Everything) => {}
-            _ => return,
-        }
-    }
     let stopped = async {
         let _ = shard.stopping.acquire(1).await;
-        Err(None)
+        Arrival::Nothing
     };
-    let received = receive(&mut stream, live.tls.as_ref()).or(stopped).await;
-    match received {
-        Ok(received) if live.tls.is_some() && !stream.is_secure() => {
-            answer(stream, Response::to_https(&received.request)).await;
-        }
-        Ok(received) if received.request.path == "/ws" => {
-            enter(shard, stream, received, visit).await;
-        }
-        Ok(received) if received.request.path.starts_with("/admin/") => {
-            let Ok(remote) = stream.peer_addr() else { return };
-            let response = admin::respond(&shard, &received.request, remote).await;
-            answer(stream, response).await;
-        }
-        Ok(received) => {
-            let response = page(&shard, &received.request).await;
-            answer(stream, response).await;
-        }
-        Err(Some(response)) => answer(stream, response).await,
-        Err(None) => {}
+    let shown_out = async {
+        visit.shown_out().await;
+        Arrival::ShownOut
+    };
+    let arrival = arrive(&shard, &mut stream, purpose).or(shown_out).or(stopped).await;
+    visit.heard();
+    match arrival {
+        Arrival::Media(owner) => ice_tcp::bring(shard, stream, owner, visit).await,
+        Arrival::Request(Ok(received)) => respond(shard, stream, received, visit).await,
+        Arrival::Request(Err(Some(response))) => answer(stream, response).await,
+        Arrival::ShownOut => turn_away(&shard, stream, Refusal::Visitors).await,
+        Arrival::Request(Err(None)) | Arrival::Nothing => {}
     }
 }
 
+/// Waits, within bounds, for what a connection says first.
+async fn arrive(shard: &Shard, stream: &mut Stream, purpose: Purpose) -> Arrival {
+    if shard.common.tcp_media {
+        match (first_byte(stream).await, purpose) {
+            (Some(LENGTH), _) => {
+                return ice_tcp::owner(stream).await.map_or(Arrival::Nothing, Arrival::Media);
+            }
+            (Some(_), Purpose::Everything) => {}
+            _ => return Arrival::Nothing,
+        }
+    }
+    let tls = shard.live().tls.clone();
+    Arrival::Request(receive(stream, tls.as_ref()).await)
+}
+
 /// What a connection begins with; `None` if it does not.
-async fn first_byte(shard: &Shard, stream: &mut Stream) -> Option<u8> {
+async fn first_byte(stream: &mut Stream) -> Option<u8> {
     let given_up = async {
-        let stopped = async { drop(shard.stopping.acquire(1).await) };
-        sleep(HEAD_TIME).or(stopped).await;
+        sleep(HEAD_TIME).await;
         None
     };
     let first = async { stream.peek(1).await.ok().flatten().map(|bytes| bytes[0]) };
     first.or(given_up).await
+}
+
+/// Answers a request, or makes a WebSocket of it.
+async fn respond(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visit) {
+    let Ok(remote) = stream.peer_addr() else { return };
+    let (live, request) = (shard.live(), &received.request);
+    if let Err(refusal) = visit.pass(shard.now(), &live, live.client(remote.ip(), request)) {
+        shard.refuse(refusal, None);
+        return answer(stream, refused(refusal)).await;
+    }
+    let response = match request.path.as_str() {
+        _ if live.tls.is_some() && !stream.is_secure() => Response::to_https(request),
+        "/ws" => return enter(shard, stream, received, visit).await,
+        path if path.starts_with("/admin/") => admin::respond(&shard, request, remote).await,
+        _ => page(&shard, request).await,
+    };
+    answer(stream, response).await;
 }
 
 async fn page(shard: &Shard, request: &Request) -> Response {
@@ -212,8 +241,8 @@ fn refused(refusal: Refusal) -> Response {
     match refusal {
         Refusal::Peers => Response::text(429, "the room is full"),
         Refusal::Connections => Response::text(429, "too many connections from this address"),
-        Refusal::Openings => {
-            Response::text(429, "too many have come within a short time").header("Retry-After", "5")
+        Refusal::Openings | Refusal::Visits => {
+            Response::text(429, "too many have come too fast").header("Retry-After", "5")
         }
         Refusal::Rooms => unavailable("there are as many rooms as may be", "30"),
         Refusal::Visitors => unavailable("too many connections wait to be heard", "5"),

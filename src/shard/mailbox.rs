@@ -42,7 +42,7 @@ pub(super) enum Mail {
     /// A WebSocket to be, for a room that the addressee owns.
     HandOver(Box<HandOver>),
     /// A TCP connection for media, of a transport that the addressee has.
-    Media(Box<Detached>),
+    Media(Box<Media>),
     /// A connection that the addressee has counted is over.
     Release(Place),
     /// How the sender stands now.
@@ -62,6 +62,8 @@ pub(super) enum Place {
     Room(String),
     /// Where they come from.
     Address(Network),
+    /// Where those for media over TCP come from.
+    Media(Network),
 }
 
 /// Something a shard wants to know.
@@ -105,6 +107,15 @@ pub(super) struct HandOver {
     pub(super) stream: Detached,
     /// What it wants.
     pub(super) entry: Entry,
+    /// Where it comes from, if it has been counted there.
+    pub(super) address: Option<Network>,
+}
+
+/// A connection for media on its way to the shard that has its transport.
+#[derive(Debug)]
+pub(super) struct Media {
+    /// The connection.
+    pub(super) stream: Detached,
     /// Where it comes from, if it has been counted there.
     pub(super) address: Option<Network>,
 }

@@ -66,6 +66,8 @@ pub(super) struct Shard {
     directory: RefCell<Directory>,
     /// WebSockets by where they come from: this shard's part.
     addresses: RefCell<Addresses>,
+    /// Connections for media over TCP, likewise.
+    media_addresses: RefCell<Addresses>,
     /// How fast they are opened: from where, and to which room.
     openings_by_address: RefCell<Rates<Network>>,
     openings_by_room: RefCell<Rates<Box<str>>>,
@@ -128,6 +130,7 @@ impl Shard {
             core: RefCell::new(core),
             directory: RefCell::new(Directory::new(id, common.shards, live.limits.rooms)),
             addresses: RefCell::default(),
+            media_addresses: RefCell::default(),
             openings_by_address: RefCell::default(),
             openings_by_room: RefCell::default(),
             common,
@@ -154,6 +157,11 @@ impl Shard {
         router.set_limits(live.limits);
         out.journal().notify(live.webhook.is_some().then(|| self.common.notices.clone()));
         self.live.replace(live);
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Whether a peer of this name is in that room: then who connects under it is no further one.

@@ -52,6 +52,10 @@ impl Shard {
                 }
                 Ok(self.id)
             }
+            Place::Media(address) => {
+                let mut addresses = self.media_addresses.borrow_mut();
+                addresses.enter(*address, limits.connections_per_address).map(|()| self.id)
+            }
         }
     }
 
@@ -66,6 +70,7 @@ impl Shard {
         match place {
             Place::Room(room) => self.directory.borrow_mut().release(&room),
             Place::Address(address) => self.addresses.borrow_mut().leave(address),
+            Place::Media(address) => self.media_addresses.borrow_mut().leave(address),
         }
     }
 
@@ -73,7 +78,7 @@ impl Shard {
         let (shards, seed) = (self.common.shards, self.common.directory_seed);
         match place {
             Place::Room(room) => home(room, shards, seed),
-            Place::Address(address) => home(address, shards, seed),
+            Place::Address(address) | Place::Media(address) => home(address, shards, seed),
         }
     }
 
