@@ -56,6 +56,23 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
     server.stop().unwrap();
 }
 
+/// Whoever asks all the time costs the shard little: most of what he gets was made for others.
+#[test]
+fn a_flood_of_questions_is_answered_by_few_collections() {
+    let server = server(1, &[]);
+    let http = server.http_addr();
+    let asked = 3000;
+    // Each that is collected has another CPU time in it.
+    let pages: BTreeSet<_> = (0..asked).map(|_| get(http, "/metrics")).collect();
+    assert!(pages.iter().all(|page| status(page) == 200));
+    assert!(pages.len() < asked / 2, "{}", pages.len());
+    // A second later it is as it is.
+    let before = pages.last().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_ne!(get(http, "/metrics"), *before);
+    server.stop().unwrap();
+}
+
 #[test]
 fn metrics_follow_what_happens() {
     let server = server(1, &[]);

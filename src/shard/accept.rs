@@ -12,13 +12,13 @@ use glommio::timer::sleep;
 use super::admin;
 use super::clock::unix_time;
 use super::counted::{Lease, Visit, Visits};
-use super::host;
 use super::ice_tcp;
 use super::mailbox::{Entry, HandOver, Mail, Place};
+use super::pages;
 use super::state::Shard;
 use crate::cluster::Network;
 use crate::http::server::{Received, answer, receive, send};
-use crate::http::{HEAD_TIME, Request, Response, Upgrade, asset, health, metrics, stats};
+use crate::http::{HEAD_TIME, Response, Upgrade};
 use crate::net::Stream;
 use crate::sfu::Newcomer;
 use crate::signal::{Connection, End, Outgoing};
@@ -156,40 +156,9 @@ async fn respond(shard: Rc<Shard>, stream: Stream, received: Received, visit: Vi
         _ if live.tls.is_some() && !stream.is_secure() => Response::to_https(request),
         "/ws" => return enter(shard, stream, received, visit).await,
         path if path.starts_with("/admin/") => admin::respond(&shard, request, remote).await,
-        _ => page(&shard, request).await,
+        _ => pages::respond(&shard, request).await,
     };
     answer(stream, response).await;
-}
-
-async fn page(shard: &Shard, request: &Request) -> Response {
-    if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        return Response::text(405, "only GET and HEAD").header("Allow", "GET, HEAD");
-    }
-    let response = match request.path.as_str() {
-        "/stats" => stats::response(&shard.stats_of_all().await),
-        "/metrics" => metrics_page(shard).await,
-        "/healthz" => health::health(shard.common.pulse.stuck()),
-        "/readyz" => health::readiness(shard.hindrance().as_deref()),
-        _ => asset(request).unwrap_or_else(|| Response::text(404, "there is nothing here")),
-    };
-    match request.method.as_str() {
-        "HEAD" => response.without_body(),
-        _ => response,
-    }
-}
-
-async fn metrics_page(shard: &Shard) -> Response {
-    let stats = shard.stats_of_all().await;
-    let process = {
-        let common = &shard.common;
-        host::process(common.started, common.descriptors, common.notices.counts())
-    };
-    let mut page = String::new();
-    for piece in metrics::pieces(&stats, &process) {
-        page.push_str(&piece);
-        glommio::yield_if_needed().await;
-    }
-    metrics::response(page)
 }
 
 /// Brings an upgrade request to the shard that owns its room.

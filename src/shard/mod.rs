@@ -6,7 +6,8 @@
 //! - `run`: one shard's thread; `state`: what its tasks share; `outbox`: where its Router speaks.
 //! - `media`, `accept`, `ice_tcp`: its tasks; `counted`: what counts connections.
 //! - `mailbox`: how it talks to the other shards.
-//! - `admin`: what operators ask over HTTP.
+//! - `pages`: what anybody may ask over HTTP, `collected`: what the shards have
+//!   counted; `admin`: what operators may.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
 //! - `clock`: the only reader of the time. `pulse`: which shards move.
 //! - `journal`: what is told of rooms, in the log and to the `webhook`.
@@ -15,6 +16,7 @@ mod accept;
 mod admin;
 mod attend;
 mod clock;
+mod collected;
 mod counted;
 pub mod doctor;
 mod host;
@@ -25,6 +27,7 @@ mod mailbox;
 mod media;
 mod orders;
 mod outbox;
+mod pages;
 mod pulse;
 mod run;
 mod serve;

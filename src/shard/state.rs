@@ -16,6 +16,7 @@ use std::task::Waker;
 use glommio::sync::{Gate, Semaphore};
 
 use super::clock::Clock;
+use super::collected::Collected;
 use super::journal::Journal;
 use super::live::Live;
 use super::mailbox::Mailbox;
@@ -71,6 +72,8 @@ pub(super) struct Shard {
     /// How fast they are opened: from where, and to which room.
     openings_by_address: RefCell<Rates<Network>>,
     openings_by_room: RefCell<Rates<Box<str>>>,
+    /// What was last made of what is counted.
+    pub(super) collected: Collected,
     admission: RefCell<Admission>,
     drain: Cell<Drain>,
     mailbox: Mailbox,
@@ -131,6 +134,7 @@ impl Shard {
             directory: RefCell::new(Directory::new(id, common.shards, live.limits.rooms)),
             addresses: RefCell::default(),
             media_addresses: RefCell::default(),
+            collected: Collected::default(),
             openings_by_address: RefCell::default(),
             openings_by_room: RefCell::default(),
             common,
