@@ -10,7 +10,7 @@
 //!   counted; `admin`: what operators may.
 //! - `live`: what can change while it serves; `orders`: how the main thread tells the shards.
 //! - `clock`: the only reader of the time. `pulse`: which shards move.
-//! - `journal`: what is told of rooms, in the log and to the `webhook`.
+//! - `journal`: what is told of rooms, in the log and, by way of `notices`, to the `webhook`.
 
 mod accept;
 mod admin;
@@ -25,6 +25,7 @@ mod journal;
 mod live;
 mod mailbox;
 mod media;
+mod notices;
 mod orders;
 mod outbox;
 mod pages;

@@ -40,7 +40,7 @@ async fn collect_metrics(shard: &Shard) -> Response {
     let stats = shard.stats_of_all().await;
     let process = {
         let common = &shard.common;
-        host::process(common.started, common.descriptors, common.notices.counts())
+        host::process(common.started, common.descriptors, common.notices.counters().counts())
     };
     let mut page = String::new();
     for piece in metrics::pieces(&stats, &process) {

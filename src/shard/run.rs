@@ -201,6 +201,7 @@ async fn beat(shard: Rc<Shard>) {
         shard.common.pulse.beat(shard.id);
         shard.report_idle();
         shard.end_lost_wires();
+        shard.sum_up_journal();
         beats += 1;
         if beats % BUSY_BEATS == 0 {
             shard.measure_busy_share(&mut busy);

@@ -20,9 +20,9 @@ use super::collected::Collected;
 use super::journal::Journal;
 use super::live::Live;
 use super::mailbox::Mailbox;
+use super::notices::Notices;
 use super::outbox::ShardOutbox;
 use super::pulse::Pulse;
-use super::webhook::Notices;
 use crate::cluster::{Addresses, Admission, Directory, Network, Rates};
 use crate::http::Upgrade;
 use crate::net::{Rx, Tx};
@@ -189,6 +189,11 @@ impl Shard {
     /// Writes who was not let in, where to and why.
     pub(super) fn log_refused(&self, refusal: Refusal, upgrade: &Upgrade) {
         self.core.borrow().out.journal().refused(&upgrade.room, &upgrade.peer, refusal);
+    }
+
+    /// Has the journal say what it left out.
+    pub(super) fn sum_up_journal(&self) {
+        self.core.borrow().out.journal().sum_up();
     }
 
     /// A copy of the counters.
