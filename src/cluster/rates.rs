@@ -58,6 +58,8 @@ impl<K: Hash + Eq> Rates<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Limits;
+    use crate::types::limit::{ADDRESS_BURST, ROOM_BURST};
 
     const RATE: Rate = Rate { per_second: 5, burst: Duration::from_secs(2) };
 
@@ -85,6 +87,21 @@ mod tests {
             assert!(rates.take(Timestamp::from_micros(1 + i * 100), i, RATE));
             assert!(rates.full_at.len() <= 4096, "{} after {i}", rates.full_at.len());
         }
+    }
+
+    #[test]
+    fn a_webinar_begins_and_an_office_comes_back() {
+        let room = Rate { per_second: Limits::DEFAULT.openings_per_room, burst: ROOM_BURST };
+        let mut rates = Rates::default();
+        // A thousand within a minute, a third of them at once.
+        assert!((0..300).all(|_| rates.take(at(0), "webinar", room)));
+        assert!((0..700).all(|i| rates.take(at(50 + i * 80), "webinar", room)));
+        let office =
+            Rate { per_second: Limits::DEFAULT.openings_per_address, burst: ADDRESS_BURST };
+        let all = Limits::DEFAULT.connections_per_address;
+        assert!((0..all).all(|_| rates.take(at(0), "office", office)));
+        // But not again a second later.
+        assert!(!(0..all).all(|_| rates.take(at(1000), "office", office)));
     }
 
     #[test]
