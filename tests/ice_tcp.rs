@@ -5,6 +5,7 @@ mod common;
 #[path = "sim/stun.rs"]
 mod stun;
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -41,18 +42,19 @@ impl Transport {
     }
 
     fn check(&self) -> Vec<u8> {
+        self.check_of([7; 12])
+    }
+
+    /// A transaction is good on one path only.
+    fn check_of(&self, id: [u8; 12]) -> Vec<u8> {
         let username = format!("{}:them", self.ufrag);
-        let id = [7; 12];
         let (username, password) = (username.as_str(), self.password.as_str());
         Check { id, username, password, nominate: true, controlled: false }.encode()
     }
 
     fn read_answer(&self, stream: &mut TcpStream) -> SocketAddr {
         match read_answer(&read_message(stream), &self.password) {
-            Answer::Success { mapped, id } => {
-                assert_eq!(id, [7; 12]);
-                mapped
-            }
+            Answer::Success { mapped, .. } => mapped,
             Answer::Error { code, .. } => panic!("{code}"),
         }
     }
@@ -101,18 +103,18 @@ fn a_path_that_is_forgotten_for_newer_ones_is_closed() {
     let mut client = Client::connect(http, "room", "a");
     client.join();
     let transport = Transport::create(&mut client, json!({}));
-    let connect = || {
+    let connect = |id| {
         let mut stream = tcp(http);
-        stream.write_all(&framed(&transport.check())).unwrap();
+        stream.write_all(&framed(&transport.check_of([id; 12]))).unwrap();
         transport.read_answer(&mut stream);
         stream
     };
-    let mut first = connect();
-    let mut others: Vec<_> = (0..PATHS_MAX).map(|_| connect()).collect();
+    let mut first = connect(0);
+    let mut others: Vec<_> = (1..=PATHS_MAX).map(|id| connect(id as u8)).collect();
     assert!(ends(&mut first));
     // The others go on.
     let last = others.last_mut().unwrap();
-    last.write_all(&framed(&transport.check())).unwrap();
+    last.write_all(&framed(&transport.check_of([100; 12]))).unwrap();
     transport.read_answer(last);
     server.stop().unwrap();
 }
@@ -127,10 +129,13 @@ fn an_address_has_so_many_connections_for_as_long_as_they_are_carried() {
         let mut client = Client::connect(http, "room", "a");
         client.join();
         let transport = Transport::create(&mut client, json!({}));
+        let checks = Cell::new(0_u32);
         // The answer to a check, if the connection is carried.
         let connect = || {
             let mut stream = tcp(http);
-            let _ = stream.write_all(&framed(&transport.check()));
+            checks.set(checks.get() + 1);
+            let id = [checks.get().to_be_bytes(); 3].concat().try_into().unwrap();
+            let _ = stream.write_all(&framed(&transport.check_of(id)));
             let mut prefix = [0; 2];
             stream.read_exact(&mut prefix).is_ok().then_some(stream)
         };
@@ -285,7 +290,7 @@ fn who_does_not_read_loses_what_finds_no_room_and_others_nothing() {
         drops(http, "send_blocked") > 0
     });
     let sent = 1000 * sent.expect("everything found room");
-    other.write_all(&framed(&transport.check())).unwrap();
+    other.write_all(&framed(&transport.check_of([8; 12]))).unwrap();
     transport.read_answer(&mut other);
     // Whoever reads again gets whole messages, as many as found room.
     let heard = (0..PATIENCE.as_millis() / 5).any(|_| {
