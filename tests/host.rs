@@ -4,16 +4,13 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use common::files::Folder;
-
-/// Set where a test runs in its namespace.
-const INSIDE: &str = "CORINTH_TEST_INSIDE";
+use common::namespace::in_namespace;
 
 fn doctor(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_corinth"));
@@ -225,28 +222,6 @@ fn after_a_start_of_the_host_it_is_tuned_again_and_can_be_put_back() {
     assert_eq!(host.read("proc/irq/43/smp_affinity_list"), "0");
     host.tune(&["--undo"]);
     assert_eq!(host.files(), as_found);
-}
-
-/// Runs `test` in a namespace of its own (`scripts/in-netns.sh`): this program again, with the name
-/// of the test.
-fn in_namespace(name: &str, test: impl Fn()) {
-    if std::env::var_os(INSIDE).is_some() {
-        return test();
-    }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/in-netns.sh");
-    let mut command = Command::new(script);
-    let may = command.arg("true").stderr(Stdio::null()).status();
-    if !may.is_ok_and(|status| status.success()) {
-        // Past the test harness, which keeps what passing tests print.
-        writeln!(std::io::stderr(), "{name}: skipped: no network namespaces here")
-            .expect("standard error");
-        return;
-    }
-    let mut command = Command::new(script);
-    command.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]);
-    let output = command.env(INSIDE, "1").output().unwrap();
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// Where programs are looked for; nft is where not everybody looks.

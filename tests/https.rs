@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::files::Folder;
+use common::namespace::in_namespace;
 use common::program::{Serving, corinth, run};
 use common::{PATIENCE, exchange, server, status, tcp};
 use rustls::pki_types::ServerName;
@@ -98,6 +99,21 @@ fn get(mut stream: Secure, path: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an end with close_notify");
     answer
+}
+
+/// A handshake is what a stranger can make a server spend most on, and nobody pays for all of them.
+#[test]
+fn an_address_shakes_hands_so_often() {
+    in_namespace("an_address_shakes_hands_so_often", || {
+        let (folder, certificate) = (Folder::new("https-pace"), Certificate::new());
+        let own = certificate.write(&folder);
+        let pace = ["--shards", "1", "--max-visits-per-address", "1"];
+        let options = [&["--http", "10.9.0.1:0", "--anyone-may-join-without-a-token"], &pace[..]];
+        let serving = Serving::spawn(corinth(&options.concat()).args(&own));
+        let done = (0..100).filter(|_| certificate.connect(serving.http).is_ok()).count();
+        // Ten seconds' worth at once; some more while the test runs.
+        assert!((10..=30).contains(&done), "{done} of 100");
+    });
 }
 
 #[test]

@@ -5,11 +5,15 @@ mod common;
 #[path = "sim/stun.rs"]
 mod stun;
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use common::{Client, PATIENCE, drops, server, status, tcp, total, wait_until_empty};
+use common::namespace::in_namespace;
+use common::program::{Serving, corinth};
+use common::{Client, PATIENCE, drops, refusals, server, status, tcp, total, wait_until_empty};
+use corinth::types::limit::PATHS_MAX;
 use serde_json::{Value, json};
 use stun::{Answer, Check, read_answer};
 
@@ -79,6 +83,95 @@ fn is_closed(mut stream: TcpStream, bytes: &[u8]) -> bool {
     }
 }
 
+/// Whether the server ends a connection on which nothing is said, sooner than for its silence;
+/// something may come before.
+fn ends(stream: &mut TcpStream) -> bool {
+    for _ in 0..10 {
+        match stream.read(&mut [0; 4096]) {
+            Ok(1..) => {}
+            Ok(0) => return true,
+            Err(error) => return error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+    false
+}
+
+#[test]
+fn a_path_that_is_forgotten_for_newer_ones_is_closed() {
+    let server = server(2, &["--media-tcp", "http"]);
+    let http = server.http_addr();
+    let mut client = Client::connect(http, "room", "a");
+    client.join();
+    let transport = Transport::create(&mut client, json!({}));
+    let connect = |id| {
+        let mut stream = tcp(http);
+        stream.write_all(&framed(&transport.check_of([id; 12]))).unwrap();
+        transport.read_answer(&mut stream);
+        stream
+    };
+    let mut first = connect(0);
+    let mut others: Vec<_> = (1..=PATHS_MAX).map(|id| connect(id as u8)).collect();
+    assert!(ends(&mut first));
+    // The others go on.
+    let last = others.last_mut().unwrap();
+    last.write_all(&framed(&transport.check_of([100; 12]))).unwrap();
+    transport.read_answer(last);
+    server.stop().unwrap();
+}
+
+#[test]
+fn an_address_has_so_many_connections_for_as_long_as_they_are_carried() {
+    in_namespace("an_address_has_so_many_connections_for_as_long_as_they_are_carried", || {
+        let options = ["--http", "10.9.0.1:0", "--shards", "2", "--media-tcp", "http"];
+        let limit = ["--max-connections-per-address", "3", "--anyone-may-join-without-a-token"];
+        let serving = Serving::spawn(corinth(&options).args(limit));
+        let http = serving.http;
+        let mut client = Client::connect(http, "room", "a");
+        client.join();
+        let transport = Transport::create(&mut client, json!({}));
+        let checks = Cell::new(0_u32);
+        // The answer to a check, if the connection is carried.
+        let connect = || {
+            let mut stream = tcp(http);
+            checks.set(checks.get() + 1);
+            let id = [checks.get().to_be_bytes(); 3].concat().try_into().unwrap();
+            let _ = stream.write_all(&framed(&transport.check_of(id)));
+            let mut prefix = [0; 2];
+            stream.read_exact(&mut prefix).is_ok().then_some(stream)
+        };
+        let patiently = || {
+            (0..PATIENCE.as_millis() / 20).find_map(|_| {
+                std::thread::sleep(Duration::from_millis(20));
+                connect()
+            })
+        };
+        let mut carried: Vec<_> = (0..3).map(|_| connect().unwrap()).collect();
+        for count in 1..=8 {
+            assert!(connect().is_none(), "whichever shard it comes to");
+            assert_eq!(refusals(http, "connections"), count);
+        }
+        // One that ends makes room for another.
+        for _ in 0..4 {
+            drop(carried.remove(0));
+            carried.push(patiently().expect("there is room again"));
+        }
+        // And so does one that is refused by the Router, after it was counted.
+        client.notify("closeTransport", json!({ "id": 1 }));
+        carried.iter_mut().for_each(|stream| assert!(ends(stream)));
+        for _ in 0..8 {
+            assert!(connect().is_none(), "its transport is closed");
+        }
+        let data = json!({ "id": 2, "options": {} });
+        let made = client.request("createTransport", data);
+        let text = |name: &str| made["iceParameters"][name].as_str().unwrap().to_owned();
+        let (ufrag, password) = (text("usernameFragment"), text("password"));
+        let transport = Transport { ufrag, password, candidates: Vec::new() };
+        let mut again = tcp(http);
+        again.write_all(&framed(&transport.check())).unwrap();
+        transport.read_answer(&mut again);
+    });
+}
+
 #[test]
 fn a_check_is_answered_whichever_shard_it_comes_to() {
     let server = server(2, &["--media-tcp", "http"]);
@@ -106,14 +199,10 @@ fn a_check_is_answered_whichever_shard_it_comes_to() {
     }
     assert_eq!(total(http, "transports"), 8);
     assert_eq!(status(&common::get(http, "/")), 200, "HTTP is served there too");
-    // A transport that is closed takes its connections with it, at the latest when they speak.
+    // A transport that is closed takes its connections with it, though they say nothing.
     for (client, stream) in &mut clients {
         client.notify("closeTransport", json!({ "id": 1 }));
-        client.request("createTransport", json!({ "id": 2, "options": {} }));
-        let _ = stream.write_all(&framed(b"\x80"));
-        // The goodbye of DTLS may come before the end.
-        let ended = (0..10).any(|_| matches!(stream.read(&mut [0; 4096]), Ok(0) | Err(_)));
-        assert!(ended);
+        assert!(ends(stream));
     }
     drop(clients);
     wait_until_empty(http);

@@ -2,14 +2,14 @@
 
 mod common;
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use common::{Client, PATIENCE, refusals, server, tcp, wait_until_empty};
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
-use tungstenite::{Error, Message};
+use tungstenite::{Error, Message, WebSocket};
 
 /// WebSockets that say nothing.
 const IDLE: usize = 2000;
@@ -98,30 +98,126 @@ fn what_one_peer_may_have_and_say() {
     server.stop().unwrap();
 }
 
+/// Clients are who a proxy on this host says; from the host itself any number may come.
+const PROXY: [&str; 3] = ["--trusted-proxy", "127.0.0.1", "--anyone-may-join-without-a-token"];
+
+/// Opens a WebSocket as a proxy does for `address`; or the status of the answer.
+fn enter(
+    http: SocketAddr,
+    address: &str,
+    room: &str,
+    peer: &str,
+) -> Result<WebSocket<TcpStream>, u16> {
+    let uri = format!("ws://{http}/ws?roomId={room}&peerName={peer}");
+    let mut request = uri.into_client_request().unwrap();
+    request.headers_mut().insert("X-Forwarded-For", address.parse().unwrap());
+    match tungstenite::client(request, tcp(http)) {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::HandshakeError::Failure(Error::Http(answer))) => {
+            assert!(answer.headers().contains_key("Retry-After") || answer.status() != 503);
+            Err(answer.status().as_u16())
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Whoever connects and leaves, again and again, is slowed down, however many rooms it takes for
+/// that and however few connections it has at a time.
+#[test]
+fn an_address_opens_so_many_a_minute_and_others_as_before() {
+    let server = server(2, &[&PROXY[..], &["--max-openings-per-address", "1"]].concat());
+    let http = server.http_addr();
+    let churn = |address: fn(usize) -> String| {
+        let refused = (0..100).filter(|i| {
+            let opened = enter(http, &address(*i), &format!("room{}", i % 7), "a");
+            opened.is_err_and(|status| {
+                assert_eq!(status, 429);
+                true
+            })
+        });
+        refused.count()
+    };
+    // A minute's worth at once; some more while the test runs.
+    let refused = churn(|_| "192.0.2.1".to_owned());
+    assert!((20..=40).contains(&refused), "{refused} of 100");
+    assert_eq!(refusals(http, "openings"), refused as u64);
+    let refused = churn(|i| format!("2001:db8::{i}"));
+    assert!((20..=40).contains(&refused), "{refused} of 100 out of one network");
+    assert_eq!(churn(|i| format!("198.51.100.{i}")), 0);
+    (0..100).for_each(|i| drop(Client::connect(http, "here", &i.to_string())));
+    let answer = common::exchange(
+        http,
+        &common::upgrade_request(http, "roomId=a&peerName=a", "X-Forwarded-For: 192.0.2.1\r\n"),
+    );
+    assert!(answer.contains("\r\nRetry-After: "), "{answer}");
+    wait_until_empty(http);
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_room_is_opened_so_often_and_the_next_one_as_before() {
+    let server = server(2, &[&PROXY[..], &["--max-openings-per-room", "4"]].concat());
+    let http = server.http_addr();
+    // Each from an address of its own, as a crowd does, or a botnet.
+    let rush = |room: &str| {
+        let enter = |i: &usize| enter(http, &format!("10.0.0.{i}"), room, &i.to_string()).is_ok();
+        (0..100).filter(enter).count()
+    };
+    // 15 seconds' worth at once; some more while the test runs.
+    let entered = rush("full");
+    assert!((60..=80).contains(&entered), "{entered} of 100");
+    assert!(rush("other") >= 60);
+    assert_eq!(refused(http, "full", "local"), 101, "this host is not counted");
+    wait_until_empty(http);
+    server.stop().unwrap();
+}
+
+/// Whatever is asked for; of a client that a proxy sends it is known when its request is there.
+#[test]
+fn an_address_asks_so_often_and_others_as_before() {
+    let server = server(2, &[&PROXY[..], &["--max-visits-per-address", "1"]].concat());
+    let http = server.http_addr();
+    let ask = |address: &str, path: &str| {
+        let headers = format!("Host: corinth\r\nX-Forwarded-For: {address}\r\n");
+        common::exchange(http, &format!("GET {path} HTTP/1.1\r\n{headers}\r\n"))
+    };
+    let statuses = |address: &str| {
+        let paths =
+            ["/metrics", "/", "/stats", "/admin/rooms", "/ws?roomId=a&peerName=a"].repeat(20);
+        paths.iter().map(|path| common::status(&ask(address, path))).collect::<Vec<_>>()
+    };
+    // On each shard ten seconds' worth at once; some more while the test runs.
+    let found = statuses("192.0.2.1");
+    let refused = found.iter().filter(|status| **status == 429).count();
+    assert!((60..=80).contains(&refused), "{found:?}");
+    assert_eq!(refusals(http, "visits"), refused as u64);
+    let neighbours = (0..100).filter(|i| {
+        let answer = ask(&format!("2001:db8::{i}"), "/metrics");
+        common::status(&answer) == 429 && answer.contains("\r\nRetry-After: ")
+    });
+    assert!((60..=80).contains(&neighbours.count()));
+    assert!((0..100).all(|i| common::status(&ask(&format!("198.51.100.{i}"), "/")) == 200));
+    assert!((0..100).all(|_| common::status(&common::get(http, "/")) == 200), "this host");
+    server.stop().unwrap();
+}
+
 #[test]
 fn an_address_has_so_many_connections_on_all_shards_together() {
-    let options = ["--trusted-proxy", "127.0.0.1", "--anyone-may-join-without-a-token"];
-    let server = server(2, &[&options[..], &["--max-connections-per-address", "3"]].concat());
+    let server = server(2, &[&PROXY[..], &["--max-connections-per-address", "3"]].concat());
     let http = server.http_addr();
-    // As proxies hand them on; from this host itself any number may come.
-    let enter = |address: &str, room: usize| {
-        let uri = format!("ws://{http}/ws?roomId={room}&peerName=a");
-        let mut request = uri.into_client_request().unwrap();
-        request.headers_mut().insert("X-Forwarded-For", address.parse().unwrap());
-        match tungstenite::client(request, tcp(http)) {
-            Ok((socket, _)) => Ok(socket),
-            Err(tungstenite::HandshakeError::Failure(Error::Http(answer))) => {
-                Err(answer.status().as_u16())
-            }
-            Err(error) => panic!("{error}"),
-        }
-    };
+    let enter = |address: &str, room: usize| enter(http, address, &room.to_string(), "a");
     let mut first: Vec<_> = (0..3).map(|room| enter("192.0.2.1", room).unwrap()).collect();
     for room in 3..7 {
         assert_eq!(enter("192.0.2.1", room).err(), Some(429));
     }
     assert_eq!(refusals(http, "connections"), 4);
     let others: Vec<_> = (0..3).map(|room| enter("192.0.2.2", 10 + room).unwrap()).collect();
+    assert_eq!(enter("::ffff:192.0.2.2", 13).err(), Some(429), "it is the same address");
+    // Whoever has one address of IPv6 has all that begin as it does.
+    let site = |i: usize| enter(&format!("2001:db8::{i}:1"), 30 + i);
+    let sites: Vec<_> = (0..3).map(|i| site(i).unwrap()).collect();
+    assert_eq!(site(3).err(), Some(429));
+    let neighbour = enter("2001:db8:0:1::1", 34).unwrap();
     let here: Vec<_> = (0..8).map(|i| Client::connect(http, &format!("h{i}"), "a")).collect();
     // One that ends makes room for another, whichever shard it was on.
     for _ in 0..6 {
@@ -136,7 +232,7 @@ fn an_address_has_so_many_connections_on_all_shards_together() {
         });
         first.push(next.expect("there is room again"));
     }
-    drop((first, others, here));
+    drop((first, others, sites, neighbour, here));
     wait_until_empty(http);
     server.stop().unwrap();
 }
@@ -145,16 +241,19 @@ fn an_address_has_so_many_connections_on_all_shards_together() {
 fn who_waits_to_be_heard_has_a_limit_too() {
     let server = server(1, &["--max-visitors", "2"]);
     let http = server.http_addr();
-    let visitors = [tcp(http), tcp(http)];
+    let mut oldest = tcp(http);
+    let _other = tcp(http);
+    // Whoever comes then and says what he wants gets it. The one that has been silent for longest
+    // has gone for it.
+    assert_eq!(refusals(http, "visitors"), 1);
     let mut answer = String::new();
-    let read = std::io::Read::read_to_string(&mut tcp(http), &mut answer);
+    let read = oldest.read_to_string(&mut answer);
     assert!(read.is_ok() && answer.starts_with("HTTP/1.1 503 "), "{read:?} {answer}");
-    drop(visitors);
-    let counted = (0..1000).any(|_| {
-        let answer = std::panic::catch_unwind(|| refusals(http, "visitors"));
-        answer.is_ok_and(|count| count > 0)
-    });
-    assert!(counted);
+    // And a crowd that says nothing shuts nobody out.
+    let crowd: Vec<_> = (0..50).map(|_| tcp(http)).collect();
+    Client::connect(http, "room", "a").join();
+    assert!(refusals(http, "visitors") >= 50);
+    drop(crowd);
     server.stop().unwrap();
 }
 

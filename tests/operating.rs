@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::files::Folder;
-use common::program::Serving;
+use common::program::{Log, Serving, corinth};
 use common::{Client, exchange, get, server, status, tcp};
 use serde_json::{Value, json};
 
@@ -54,6 +54,41 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
         assert!(docs.contains(&format!("| `{reason}` |")), "{reason} is not explained");
     }
     server.stop().unwrap();
+}
+
+/// Whoever asks all the time costs the shard little: most of what he gets was made for others.
+#[test]
+fn a_flood_of_questions_is_answered_by_few_collections() {
+    let server = server(1, &[]);
+    let http = server.http_addr();
+    let asked = 3000;
+    // Each that is collected has another CPU time in it.
+    let pages: BTreeSet<_> = (0..asked).map(|_| get(http, "/metrics")).collect();
+    assert!(pages.iter().all(|page| status(page) == 200));
+    assert!(pages.len() < asked / 2, "{}", pages.len());
+    // A second later it is as it is.
+    let before = pages.last().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_ne!(get(http, "/metrics"), *before);
+    server.stop().unwrap();
+}
+
+/// So many lines a second, but not all of them for one room.
+#[test]
+fn a_restless_room_does_not_keep_the_others_out_of_the_log() {
+    let options = ["--http", "127.0.0.1:0", "--shards", "1", "--log", "info"];
+    let mut serving = Serving::spawn(corinth(&options).stderr(Stdio::piped()));
+    let (log, http) = (Log::of(&mut serving), serving.http);
+    let mut quiet = Vec::new();
+    for i in 0..5 {
+        (0..100).for_each(|_| drop(Client::connect(http, "restless", "p").join()));
+        let mut client = Client::connect(http, &format!("quiet{i}"), "p");
+        client.join();
+        quiet.push(client);
+    }
+    (0..5).for_each(|i| log.wait_for(&format!(" joined shard=0 room=\"quiet{i}\"")));
+    // What is missing is said, though nothing happens any more.
+    log.wait_for("most_of=\"restless\"");
 }
 
 #[test]
@@ -173,7 +208,7 @@ fn rooms_are_shown_to_who_runs_the_server() {
 #[test]
 fn the_log_says_what_happened_where_to_whom() {
     let log = |format: &str, level: &str| {
-        let mut command = common::program::corinth(&["--http", "127.0.0.1:0", "--shards", "2"]);
+        let mut command = corinth(&["--http", "127.0.0.1:0", "--shards", "2"]);
         command.args(["--log-format", format, "--log", level, "--max-peers-per-room", "1"]);
         let mut serving = Serving::spawn(command.stderr(Stdio::piped()));
         let mut client = Client::connect(serving.http, "my%20room", "Ada");
@@ -224,7 +259,7 @@ fn the_journal_is_told_how_grave_a_line_is_and_no_time() {
         let file = std::fs::File::create(&path).unwrap();
         let about = file.metadata().unwrap();
         let journal = format!("{}:{}", about.dev(), about.ino() + off);
-        let mut command = common::program::corinth(&["--http", "127.0.0.1:0", "--shards", "1"]);
+        let mut command = corinth(&["--http", "127.0.0.1:0", "--shards", "1"]);
         command.args(arguments).env("JOURNAL_STREAM", journal).stderr(file);
         command
     };

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::files::Folder;
 use common::flood::Flood;
 use common::program::{Serving, corinth};
-use common::{Client, PATIENCE, get, stats, status, tcp, total, upgrade_request};
+use common::{Client, PATIENCE, exchange, get, stats, status, tcp, total, upgrade_request};
 use corinth::types::Refusal;
 use serde_json::{Value, json};
 
@@ -35,7 +35,9 @@ const CONFIG: &str = r#"
     max-receivers-per-peer = 1
     max-requests-per-second = 2
     max-connections-per-address = 1
+    max-openings-per-address = 1
     max-visitors = 8
+    max-visits-per-address = 10
     max-app-data = 10
 "#;
 
@@ -129,14 +131,25 @@ impl Scene {
             Refusal::Connections => {
                 (0..2).for_each(|_| self.ask("here", &good, "X-Forwarded-For: 192.0.2.1\r\n"));
             }
+            Refusal::Openings => {
+                // More than a minute's worth; one after the other, as there may be one at a time.
+                for _ in 0..100 {
+                    self.ask("here", &good, "X-Forwarded-For: 192.0.2.2\r\n");
+                    self.held.pop().unwrap().read_exact(&mut [0; 12]).unwrap();
+                }
+            }
             Refusal::Visitors => {
                 let visitors: Vec<_> = (0..40).map(|_| tcp(self.serving.http)).collect();
                 visitors.iter().for_each(|visitor| visitor.set_nonblocking(true).unwrap());
-                // They have said nothing, so an answer is a refusal.
+                // They have said nothing, so an answer is a goodbye.
                 let answered = |visitor: &TcpStream| visitor.peek(&mut [0]).is_ok_and(|it| it > 0);
                 assert!(patiently(|| visitors.iter().any(answered)));
                 drop(visitors);
                 self.wait_for_visitors_to_be_taken();
+            }
+            Refusal::Visits => {
+                let head = "GET /healthz HTTP/1.1\r\nX-Forwarded-For: 192.0.2.3\r\n\r\n";
+                (0..300).for_each(|_| drop(exchange(self.serving.http, head)));
             }
             Refusal::Transports => {
                 let transport = |id: u32| json!({ "id": id, "options": {} });

@@ -186,6 +186,51 @@ fn a_connection_that_the_web_server_closes_costs_nothing() {
 }
 
 #[test]
+fn a_restless_room_costs_no_other_room_its_events() {
+    let (folder, hook) = (Folder::new("hook-shares"), Hook::listen());
+    let options = hook.options(&folder);
+    let text = format!(
+        "http = \"127.0.0.1:0\"\nshards = 2\nwebhook = {:?}\nwebhook-secret = {:?}\n",
+        options[1], options[3]
+    );
+    let file = folder.write("corinth.toml", &text);
+    let mut serving = Serving::spawn(&mut corinth(&["--config", &file, "--log", "error"]));
+    let http = serving.http;
+    // It does not take anything for a while.
+    hook.refusals.store(usize::MAX, Ordering::Relaxed);
+    let mut early = Client::connect(http, "early", "p");
+    early.join();
+    // One client's coming and going, more often than events may wait.
+    for _ in 0..4200 {
+        Client::connect(http, "restless", "p").join();
+    }
+    let lost = metric(http, "corinth_webhook_events_total{result=\"lost\"}");
+    assert!(lost > 0.0);
+    let mut late = Client::connect(http, "late", "p");
+    late.join();
+    late.notify("leave", json!({}));
+    late.close_code();
+    early.notify("leave", json!({}));
+    early.close_code();
+    common::wait_until_empty(http);
+    hook.refusals.store(0, Ordering::Relaxed);
+    // It is told at once, not when its next turn comes.
+    serving.signal("HUP");
+    let mut quiet = Vec::new();
+    while quiet.len() < 8 {
+        let told = hook.next().events;
+        quiet.extend(told.into_iter().filter(|event| !event.contains("restless")));
+    }
+    let of = |room: &str| {
+        ["roomStarted {}", "peerJoined {} p", "peerLeft {} p left", "roomEnded {}"]
+            .map(|event| event.replace("{}", room))
+    };
+    let (early, late): (Vec<_>, Vec<_>) = quiet.into_iter().partition(|it| it.contains("early"));
+    assert_eq!((&early[..], &late[..]), (&of("early")[..], &of("late")[..]));
+    assert_eq!(serving.child.try_wait().unwrap(), None);
+}
+
+#[test]
 fn a_reload_turns_it_on_and_to_another_place_and_off() {
     let (folder, first, second) = (Folder::new("hook-reload"), Hook::listen(), Hook::listen());
     let write = |hook: Option<&Hook>| {

@@ -7,6 +7,7 @@ use crate::types::limit::{APP_DATA_MAX, RECEIVERS_PER_PEER_MAX};
 /// More than this is no limit, and would not be counted right.
 const TRANSPORTS_MAX: usize = 256;
 const REQUESTS_MAX: u32 = 100_000;
+const OPENINGS_MAX: u32 = 100_000;
 
 /// Those that are set, and the others as they are by default.
 pub(super) fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
@@ -56,7 +57,25 @@ pub(super) fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
             of.connections_per_address,
             u32::MAX,
         )?,
+        openings_per_address: count(
+            "max-openings-per-address",
+            it.max_openings_per_address,
+            of.openings_per_address,
+            OPENINGS_MAX,
+        )?,
+        openings_per_room: count(
+            "max-openings-per-room",
+            it.max_openings_per_room,
+            of.openings_per_room,
+            OPENINGS_MAX,
+        )?,
         visitors: count("max-visitors", it.max_visitors, of.visitors, u32::MAX)?,
+        visits_per_address: count(
+            "max-visits-per-address",
+            it.max_visits_per_address,
+            of.visits_per_address,
+            OPENINGS_MAX,
+        )?,
         bitrate: 1000 * pick("max-bitrate", it.max_bitrate, of.bitrate / 1000, most)?,
         app_data: size("max-app-data", it.max_app_data, of.app_data, APP_DATA_MAX)?,
     })

@@ -49,7 +49,10 @@ pub const LIVE: &[&str] = &[
     "max-receivers-per-peer",
     "max-requests-per-second",
     "max-connections-per-address",
+    "max-openings-per-address",
+    "max-openings-per-room",
     "max-visitors",
+    "max-visits-per-address",
     "max-bitrate",
     "max-app-data",
 ];

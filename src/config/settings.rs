@@ -168,14 +168,31 @@ settings! {
     #[arg(value_name = "N", help_heading = "Limits")]
     max_requests_per_second: u32,
 
-    /// WebSockets of one client address, and on each shard connections of it that are none yet; one
-    /// more gets 429. Loopback and trusted proxies may have any number [default: 256]
+    /// WebSockets of one client address (of IPv6 its /64), connections of it for media over TCP,
+    /// and on each shard those that are neither yet, each counted by itself; one more gets 429.
+    /// Loopback and trusted proxies may have any number [default: 256]
     #[arg(value_name = "N", help_heading = "Limits")]
     max_connections_per_address: u32,
 
-    /// Connections of each shard that are no WebSockets (yet); one more gets 503 [default: 1024]
+    /// WebSockets that one client address opens in a second, in a burst as many as in a minute;
+    /// more get 429. Loopback and trusted proxies may open any number [default: 5]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_openings_per_address: u32,
+
+    /// WebSockets that are opened to one room in a second, in a burst as many as in 15 seconds;
+    /// more get 429 [default: 20]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_openings_per_room: u32,
+
+    /// Connections of each shard that are no WebSockets (yet); for one more one that has said
+    /// nothing yet goes, with 503 [default: 1024]
     #[arg(value_name = "N", help_heading = "Limits")]
     max_visitors: u32,
+
+    /// Connections from one client address that each shard takes in a second, in a burst as many as
+    /// in ten; more get 429. Loopback and trusted proxies may make any number [default: 50]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    max_visits_per_address: u32,
 
     /// What one transport may bring, in kilobits a second; what is more is dropped [default: 50000]
     #[arg(value_name = "N", help_heading = "Limits")]

@@ -1,7 +1,6 @@
 //! The tasks that serve TCP connections: HTTP on whichever shard accepted them, WebSockets on the
 //! shard that owns the room.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,12 +14,12 @@ use super::client::Client;
 use super::clock::unix_time;
 use super::counted::{Lease, Visit, Visits};
 use super::ice_tcp;
-use super::live::Live;
 use super::mailbox::{Entry, HandOver, Mail, Place};
-use super::process;
+use super::pages;
 use super::state::Shard;
+use crate::cluster::Network;
 use crate::http::server::{Received, answer, receive, send};
-use crate::http::{HEAD_TIME, Request, Response, Upgrade, asset, health, metrics, stats};
+use crate::http::{HEAD_TIME, Response, Upgrade};
 use crate::net::Stream;
 use crate::sfu::Newcomer;
 use crate::signal::{Connection, End, Outgoing};
@@ -59,12 +58,13 @@ pub(super) async fn accept(
                 failing = false;
                 // One that is gone already has no address.
                 let Ok(from) = stream.peer_addr() else { continue };
-                match visits.begin(&shard.live(), from.ip().to_canonical()) {
+                let from = from.ip().to_canonical();
+                match visits.begin(shard.now(), &shard.live(), from) {
                     Ok(visit) => {
                         let serving = serve(Rc::clone(&shard), stream, purpose, visit);
                         glommio::spawn_local(serving).detach();
                     }
-                    Err(refusal) => turn_away(&shard, stream, refusal).await,
+                    Err(refusal) => turn_away(&shard, Stream::new(stream), refusal).await,
                 }
             }
             Err(error) => {
@@ -77,9 +77,9 @@ pub(super) async fn accept(
     }
 }
 
-/// Tells somebody who is not even listened to that there is no room; as far as that can be done at
-/// once, and read without TLS.
-async fn turn_away(shard: &Shard, mut stream: TcpStream, refusal: Refusal) {
+/// Tells somebody who is not listened to why, and counts it; as far as that can be done at once,
+/// and read without TLS.
+async fn turn_away(shard: &Shard, mut stream: Stream, refusal: Refusal) {
     shard.refuse(refusal, None);
     if shard.live().tls.is_none() {
         let bytes = refused(refusal).into_bytes();
@@ -87,105 +87,103 @@ async fn turn_away(shard: &Shard, mut stream: TcpStream, refusal: Refusal) {
     }
 }
 
+/// What a connection turns out to be.
+enum Arrival {
+    /// One for media, of a transport of this shard.
+    Media(ShardId),
+    /// A request; or what is wrong with it.
+    Request(Result<Received, Option<Response>>),
+    /// Nothing; it has to go for somebody else.
+    ShownOut,
+    /// Nothing.
+    Nothing,
+}
+
 async fn serve(shard: Rc<Shard>, stream: TcpStream, purpose: Purpose, visit: Visit) {
     let mut stream = Stream::new(stream);
-    let live = shard.live();
-    if shard.common.tcp_media {
-        match (first_byte(&shard, &mut stream).await, purpose) {
-            (Some(LENGTH), _) => return ice_tcp::meet(shard, stream, visit).await,
-            (Some(_), Purpose::Everything) => {}
-            _ => return,
-        }
-    }
     let stopped = async {
         let _ = shard.stopping.acquire(1).await;
-        Err(None)
+        Arrival::Nothing
     };
-    let received = receive(&mut stream, live.tls.as_ref()).or(stopped).await;
-    match received {
-        Ok(received) if live.tls.is_some() && !stream.is_secure() => {
-            answer(stream, Response::to_https(&received.request)).await;
-        }
-        Ok(received) if received.request.path == "/ws" => {
-            enter(shard, stream, received, visit).await;
-        }
-        Ok(received) if received.request.path.starts_with("/admin/") => {
-            let Some(client) = client(&live, &stream, &received.request) else { return };
-            let response = admin::respond(&shard, &received.request, &client).await;
-            answer(stream, response).await;
-        }
-        Ok(received) => {
-            let Some(client) = client(&live, &stream, &received.request) else { return };
-            let response = page(&shard, &received.request, &client).await;
-            answer(stream, response).await;
-        }
-        Err(Some(response)) => answer(stream, response).await,
-        Err(None) => {}
+    let shown_out = async {
+        visit.shown_out().await;
+        Arrival::ShownOut
+    };
+    let arrival = arrive(&shard, &mut stream, purpose).or(shown_out).or(stopped).await;
+    visit.heard();
+    match arrival {
+        Arrival::Media(owner) => ice_tcp::bring(shard, stream, owner, visit).await,
+        Arrival::Request(Ok(received)) => respond(shard, stream, received, visit).await,
+        Arrival::Request(Err(Some(response))) => answer(stream, response).await,
+        Arrival::ShownOut => turn_away(&shard, stream, Refusal::Visitors).await,
+        Arrival::Request(Err(None)) | Arrival::Nothing => {}
     }
 }
 
+/// Waits, within bounds, for what a connection says first.
+async fn arrive(shard: &Shard, stream: &mut Stream, purpose: Purpose) -> Arrival {
+    if shard.common.tcp_media {
+        match (first_byte(stream).await, purpose) {
+            (Some(LENGTH), _) => {
+                return ice_tcp::owner(stream).await.map_or(Arrival::Nothing, Arrival::Media);
+            }
+            (Some(_), Purpose::Everything) => {}
+            _ => return Arrival::Nothing,
+        }
+    }
+    let tls = shard.live().tls.clone();
+    Arrival::Request(receive(stream, tls.as_ref()).await)
+}
+
 /// What a connection begins with; `None` if it does not.
-async fn first_byte(shard: &Shard, stream: &mut Stream) -> Option<u8> {
+async fn first_byte(stream: &mut Stream) -> Option<u8> {
     let given_up = async {
-        let stopped = async { drop(shard.stopping.acquire(1).await) };
-        sleep(HEAD_TIME).or(stopped).await;
+        sleep(HEAD_TIME).await;
         None
     };
     let first = async { stream.peek(1).await.ok().flatten().map(|bytes| bytes[0]) };
     first.or(given_up).await
 }
 
-/// Who sent a request; `None`: they are gone already.
-fn client(live: &Live, stream: &Stream, request: &Request) -> Option<Client> {
-    Some(Client::of(&live.known, stream.peer_addr().ok()?, request))
-}
-
-async fn page(shard: &Shard, request: &Request, client: &Client) -> Response {
-    if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        return Response::text(405, "only GET and HEAD").header("Allow", "GET, HEAD");
+/// Answers a request, or makes a WebSocket of it.
+async fn respond(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visit) {
+    let Ok(remote) = stream.peer_addr() else { return };
+    let (live, request) = (shard.live(), &received.request);
+    let client = Client::of(&live.known, remote, request);
+    let counted = client.counted_by(&live.known).map_err(|_| Refusal::Proxy);
+    if let Err(refusal) = counted.and_then(|by| visit.pass(shard.now(), &live, by)) {
+        shard.refuse(refusal, None);
+        return answer(stream, refused(refusal)).await;
     }
     if matches!(request.path.as_str(), "/stats" | "/metrics")
-        && let Err(elsewhere) = shard.live().shows_counters(client)
+        && let Err(elsewhere) = live.shows_counters(&client)
     {
         shard.refuse(elsewhere.refusal(), None);
-        return Response::text(403, elsewhere.reason());
+        return answer(stream, Response::text(403, elsewhere.reason())).await;
     }
     let response = match request.path.as_str() {
-        "/stats" => stats::response(&shard.stats_of_all().await),
-        "/metrics" => metrics_page(shard).await,
-        "/healthz" => health::health(shard.common.pulse.stuck()),
-        "/readyz" => health::readiness(shard.hindrance().as_deref()),
-        _ => asset(request).unwrap_or_else(|| Response::text(404, "there is nothing here")),
+        _ if live.tls.is_some() && !stream.is_secure() => Response::to_https(request),
+        "/ws" => return enter(shard, stream, received, &client, visit).await,
+        path if path.starts_with("/admin/") => admin::respond(&shard, request, &client).await,
+        _ => pages::respond(&shard, request).await,
     };
-    match request.method.as_str() {
-        "HEAD" => response.without_body(),
-        _ => response,
-    }
-}
-
-async fn metrics_page(shard: &Shard) -> Response {
-    let stats = shard.stats_of_all().await;
-    let process = {
-        let common = &shard.common;
-        process::process(common.started, common.descriptors, common.notices.counts())
-    };
-    let mut page = String::new();
-    for piece in metrics::pieces(&stats, &process) {
-        page.push_str(&piece);
-        glommio::yield_if_needed().await;
-    }
-    metrics::response(page)
+    answer(stream, response).await;
 }
 
 /// Brings an upgrade request to the shard that owns its room.
-async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visit) {
+async fn enter(
+    shard: Rc<Shard>,
+    stream: Stream,
+    received: Received,
+    client: &Client,
+    visit: Visit,
+) {
     let upgrade = match Upgrade::parse(&received.request) {
         Ok(upgrade) => upgrade,
         Err(response) => return answer(stream, response).await,
     };
     let (live, request) = (shard.live(), &received.request);
-    let Some(client) = client(&live, &stream, request) else { return };
-    let rights = match live.admit(&client, request, &upgrade, unix_time()) {
+    let rights = match live.admit(client, request, &upgrade, unix_time()) {
         Ok(rights) => rights,
         Err((refusal, denied)) => {
             shard.refuse(refusal, Some(&upgrade));
@@ -195,6 +193,7 @@ async fn enter(shard: Rc<Shard>, stream: Stream, received: Received, visit: Visi
     let Ok(address) = client.counted_by(&live.known) else {
         return refuse(&shard, stream, &upgrade, Refusal::Proxy).await;
     };
+    let address = address.map(Network::of);
     let (owner, leases) = match Leases::take(&shard, &upgrade.room, address).await {
         Ok(taken) => taken,
         Err(refusal) => return refuse(&shard, stream, &upgrade, refusal).await,
@@ -227,6 +226,9 @@ fn refused(refusal: Refusal) -> Response {
     match refusal {
         Refusal::Peers => Response::text(429, "the room is full"),
         Refusal::Connections => Response::text(429, "too many connections from this address"),
+        Refusal::Openings | Refusal::Visits => {
+            Response::text(429, "too many have come too fast").header("Retry-After", "5")
+        }
         Refusal::Rooms => unavailable("there are as many rooms as may be", "30"),
         Refusal::Visitors => unavailable("too many connections wait to be heard", "5"),
         Refusal::Full => unavailable("the server is full", "30"),
@@ -253,17 +255,18 @@ impl Leases {
     async fn take(
         shard: &Rc<Shard>,
         room: &str,
-        address: Option<IpAddr>,
+        address: Option<Network>,
     ) -> Result<(ShardId, Self), Refusal> {
         let address = match address {
-            Some(address) => Some(Lease::take(shard, Place::Address(address)).await?.1),
+            Some(address) => Some(Lease::take(shard, Place::Address(address), false).await?.1),
             None => None,
         };
-        let (owner, room) = Lease::take(shard, Place::Room(room.to_owned())).await?;
+        let place = Place::Room(room.to_owned());
+        let (owner, room) = Lease::take(shard, place, address.is_none()).await?;
         Ok((owner, Self { room, address }))
     }
 
-    fn adopt(shard: &Rc<Shard>, room: &str, address: Option<IpAddr>) -> Self {
+    fn adopt(shard: &Rc<Shard>, room: &str, address: Option<Network>) -> Self {
         let adopt = |place| Lease::adopt(shard, place);
         let address = address.map(|address| adopt(Place::Address(address)));
         Self { room: adopt(Place::Room(room.to_owned())), address }

@@ -1,50 +1,88 @@
 //! What is counted of connections, and given back however they end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
+
+use glommio::sync::Semaphore;
 
 use super::live::Live;
 use super::mailbox::Place;
 use super::state::Shard;
-use crate::cluster::Addresses;
-use crate::types::{Refusal, ShardId};
+use crate::cluster::{Network, Visitors};
+use crate::types::{Refusal, ShardId, Timestamp};
 
 /// Connections of a shard that are no WebSockets (yet).
 #[derive(Debug, Default)]
 pub(super) struct Visits {
-    count: Cell<u32>,
-    /// Those of them that do not come from where any number may.
-    addresses: RefCell<Addresses>,
+    visitors: RefCell<Visitors>,
+    /// Of each a semaphore that never has a permit; closed when its visitor has to go.
+    doors: RefCell<HashMap<u64, Rc<Semaphore>>>,
 }
 
 /// One of them.
 pub(super) struct Visit {
     visits: Rc<Visits>,
-    address: Option<IpAddr>,
+    number: u64,
+    door: Rc<Semaphore>,
+    /// It is not counted by where it comes from.
+    exempt: bool,
 }
 
 impl Visits {
     /// One more, from this address.
-    pub(super) fn begin(self: &Rc<Self>, live: &Live, from: IpAddr) -> Result<Visit, Refusal> {
-        if self.count.get() >= live.limits.visitors {
-            return Err(Refusal::Visitors);
+    pub(super) fn begin(
+        self: &Rc<Self>,
+        now: Timestamp,
+        live: &Live,
+        from: IpAddr,
+    ) -> Result<Visit, Refusal> {
+        let exempt = live.exempts(from);
+        let mut visitors = self.visitors.borrow_mut();
+        let entered = visitors.enter(now, Network::of(from), exempt, &live.limits)?;
+        let (number, door) = (entered.number, Rc::new(Semaphore::new(0)));
+        let mut doors = self.doors.borrow_mut();
+        doors.insert(number, Rc::clone(&door));
+        if let Some(other) = entered.shown_out.and_then(|number| doors.remove(&number)) {
+            other.close();
         }
-        let address = Some(from).filter(|&from| !live.exempts(from));
-        if let Some(address) = address {
-            self.addresses.borrow_mut().enter(address, live.limits.connections_per_address)?;
+        Ok(Visit { visits: Rc::clone(self), number, door, exempt })
+    }
+}
+
+impl Visit {
+    /// Resolves when this one has to go, for somebody else.
+    pub(super) async fn shown_out(&self) {
+        let _ = self.door.acquire(1).await;
+    }
+
+    /// What it wants is known: it is not shown out any more.
+    pub(super) fn heard(&self) {
+        self.visits.visitors.borrow_mut().heard(self.number);
+    }
+
+    /// Whether it may be served, where it turns out whom it is counted by: a proxy may have brought
+    /// it. `None`: by nobody.
+    pub(super) fn pass(
+        &self,
+        now: Timestamp,
+        live: &Live,
+        counted_by: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
+        match counted_by.filter(|_| self.exempt) {
+            Some(address) => {
+                self.visits.visitors.borrow_mut().pass(now, Network::of(address), &live.limits)
+            }
+            None => Ok(()),
         }
-        self.count.set(self.count.get() + 1);
-        Ok(Visit { visits: Rc::clone(self), address })
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.visits.count.set(self.visits.count.get() - 1);
-        if let Some(address) = self.address {
-            self.visits.addresses.borrow_mut().leave(address);
-        }
+        self.visits.visitors.borrow_mut().leave(self.number);
+        self.visits.doors.borrow_mut().remove(&self.number);
     }
 }
 
@@ -56,8 +94,12 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Asks the shard that counts there; with the lease comes who owns the room.
-    pub(super) async fn take(shard: &Rc<Shard>, place: Place) -> Result<(ShardId, Self), Refusal> {
-        let owner = shard.place(place.clone()).await?;
+    pub(super) async fn take(
+        shard: &Rc<Shard>,
+        place: Place,
+        exempt: bool,
+    ) -> Result<(ShardId, Self), Refusal> {
+        let owner = shard.place(place.clone(), exempt).await?;
         Ok((owner, Self::adopt(shard, place)))
     }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use futures_lite::io::AsyncWrite;
 
 use crate::net::Stream;
+use crate::types::Path;
 use crate::types::limit::DATAGRAM_MAX;
 
 /// A message's length, before it.
@@ -25,9 +26,40 @@ pub(super) struct Wire {
     /// How much of them is sent.
     sent: Cell<usize>,
     waker: RefCell<Option<Waker>>,
+    /// What it is to the Router, from when that has taken it.
+    path: Cell<Option<Path>>,
+    /// It is not any more.
+    ended: Cell<bool>,
 }
 
 impl Wire {
+    /// The Router has taken it, as this.
+    pub(super) fn know(&self, path: Path) {
+        self.path.set(Some(path));
+    }
+
+    /// What it is to the Router; `None` before its first message.
+    pub(super) fn path(&self) -> Option<Path> {
+        self.path.get()
+    }
+
+    /// The Router knows it no longer: the connection is to be closed.
+    pub(super) fn end(&self) {
+        self.ended.set(true);
+        self.wake();
+    }
+
+    /// Whether it is to be closed.
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
     /// Queues one message; false if there is no room for it.
     pub(super) fn push(&self, message: &[u8]) -> bool {
         let mut bytes = self.bytes.borrow_mut();
@@ -38,9 +70,7 @@ impl Wire {
         }
         bytes.extend_from_slice(&len.to_be_bytes());
         bytes.extend_from_slice(message);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+        self.wake();
         true
     }
 

@@ -12,12 +12,13 @@ use futures_lite::future::{FutureExt, poll_fn};
 use futures_lite::io::AsyncRead;
 use glommio::timer::sleep;
 
-use super::counted::Visit;
+use super::counted::{Lease, Visit};
 use super::framing::{Frames, PREFIX, Wire};
-use super::mailbox::Mail;
+use super::mailbox::{Mail, Media, Place};
 use super::state::Shard;
+use crate::cluster::Network;
 use crate::http::HEAD_TIME;
-use crate::net::{Detached, Stream};
+use crate::net::Stream;
 use crate::sfu::shard_of_ufrag;
 use crate::types::limit::{CONSENT_TIMEOUT, DATAGRAM_MAX};
 use crate::types::{Path, ShardId};
@@ -26,28 +27,18 @@ use crate::wire::stun::BindingRequest;
 /// Read at once; lies on the stack while a connection is polled.
 const READ_MAX: usize = 16 * 1024;
 
-/// Serves a connection whose first byte is none of HTTP's or TLS's: brings it to its shard.
-pub(super) async fn meet(shard: Rc<Shard>, mut stream: Stream, visit: Visit) {
+/// Which shard has the transport that the first message is a check of. `None` if it is none, or has
+/// not come in time.
+pub(super) async fn owner(stream: &mut Stream) -> Option<ShardId> {
     let late = async {
         sleep(HEAD_TIME).await;
         None
     };
-    let owner = async { owner(&mut stream).await.ok().flatten() };
-    let Some(owner) = owner.or(late).await else { return };
-    if owner == shard.id {
-        drop(visit);
-        return carry(shard, stream).await;
-    }
-    if usize::from(owner.0) < shard.common.shards
-        && let Ok(detached) = stream.detach()
-    {
-        // A shard that is too busy to take it gets it again: clients try more than once.
-        let _ = shard.post(owner, Mail::Media(Box::new(detached)));
-    }
+    let owner = async { owner_of_first(stream).await.ok().flatten() };
+    owner.or(late).await
 }
 
-/// Which shard has the transport that the first message is a check of.
-async fn owner(stream: &mut Stream) -> io::Result<Option<ShardId>> {
+async fn owner_of_first(stream: &mut Stream) -> io::Result<Option<ShardId>> {
     let Some(prefix) = stream.peek(PREFIX).await? else { return Ok(None) };
     let len = usize::from(u16::from_be_bytes([prefix[0], prefix[1]]));
     if len > DATAGRAM_MAX {
@@ -58,13 +49,41 @@ async fn owner(stream: &mut Stream) -> io::Result<Option<ShardId>> {
     Ok(check.and_then(|check| shard_of_ufrag(check.username_local)))
 }
 
-/// Takes a connection that another shard accepted.
-pub(super) async fn take_over(shard: Rc<Shard>, detached: Detached) {
-    carry(shard, detached.attach()).await;
+/// Brings a connection to the shard that its transport is of. It counts where it comes from, for as
+/// long as it is carried.
+pub(super) async fn bring(shard: Rc<Shard>, stream: Stream, owner: ShardId, visit: Visit) {
+    let Ok(remote) = stream.peer_addr() else { return };
+    let address = (!shard.live().exempts(remote.ip())).then(|| Network::of(remote.ip()));
+    let lease = match address {
+        None => None,
+        Some(address) => match Lease::take(&shard, Place::Media(address), true).await {
+            Ok((_, lease)) => Some(lease),
+            Err(refusal) => return shard.refuse(refusal, None),
+        },
+    };
+    if owner == shard.id {
+        drop(visit);
+        return carry(shard, stream, lease).await;
+    }
+    if usize::from(owner.0) < shard.common.shards
+        && let Ok(stream) = stream.detach()
+    {
+        // A shard that is too busy to take it gets it again: clients try more than once.
+        let taken = shard.post(owner, Mail::Media(Box::new(Media { stream, address })));
+        if let (Ok(()), Some(lease)) = (taken, lease) {
+            lease.hand_over();
+        }
+    }
+}
+
+/// Takes a connection that another shard accepted, and its lease with it.
+pub(super) async fn take_over(shard: Rc<Shard>, media: Media) {
+    let lease = media.address.map(|address| Lease::adopt(&shard, Place::Media(address)));
+    carry(shard, media.stream.attach(), lease).await;
 }
 
 /// Carries messages both ways for as long as the Router knows the path.
-async fn carry(shard: Rc<Shard>, mut stream: Stream) {
+async fn carry(shard: Rc<Shard>, mut stream: Stream, _lease: Option<Lease>) {
     let (Ok(_pass), Ok(remote)) = (shard.gate.enter(), stream.peer_addr()) else { return };
     let line = Line::open(&shard, remote);
     let mut frames = Frames::default();
@@ -79,11 +98,12 @@ async fn carry(shard: Rc<Shard>, mut stream: Stream) {
         };
         let moved = poll_fn(|context| poll_io(&mut stream, &line.wire, &mut frames, context));
         let moved: io::Result<()> = moved.or(silent).or(ended).await;
-        // Without a valid check at its beginning it is nobody's, and so it is when its transport is
-        // closed.
+        // Without a valid check at its beginning it is nobody's. If it becomes that later, the
+        // shard says so (`Shard::end_lost_wires`).
         if moved.is_err() || !shard.handle_messages(line.path, &mut frames) {
             break;
         }
+        line.wire.know(line.path);
         glommio::yield_if_needed().await;
     }
     drop(line);
@@ -121,6 +141,9 @@ fn poll_io(
     context: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     wire.poll_send(stream, context)?;
+    if wire.is_ended() {
+        return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+    }
     let mut buffer = [0; READ_MAX];
     match Pin::new(stream).poll_read(context, &mut buffer) {
         Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),

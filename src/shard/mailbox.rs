@@ -8,7 +8,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use glommio::channels::local_channel::{self, LocalSender};
 use glommio::channels::shared_channel::{self, SharedReceiver, SharedSender};
 use glommio::timer::sleep;
 
+use crate::cluster::Network;
 use crate::http::Upgrade;
 use crate::net::Detached;
 use crate::types::{Load, Refusal, Rights, ShardId, ShardStats};
@@ -42,7 +42,7 @@ pub(super) enum Mail {
     /// A WebSocket to be, for a room that the addressee owns.
     HandOver(Box<HandOver>),
     /// A TCP connection for media, of a transport that the addressee has.
-    Media(Box<Detached>),
+    Media(Box<Media>),
     /// A connection that the addressee has counted is over.
     Release(Place),
     /// How the sender stands now.
@@ -60,15 +60,23 @@ impl Mail {
 pub(super) enum Place {
     /// The room that they enter.
     Room(String),
-    /// The address that they come from.
-    Address(IpAddr),
+    /// Where they come from.
+    Address(Network),
+    /// Where those for media over TCP come from.
+    Media(Network),
 }
 
 /// Something a shard wants to know.
 #[derive(Debug, Clone)]
 pub(super) enum Question {
-    /// May there be one more connection here, and where? Counts it.
-    Place(Place),
+    /// May there be one more connection here, and where? Counts it, and unless it is exempt that it
+    /// was opened.
+    Place {
+        /// Where.
+        place: Place,
+        /// It may be opened as often as somebody likes.
+        exempt: bool,
+    },
     /// What have you counted?
     Stats,
     /// Which rooms have you?
@@ -100,7 +108,16 @@ pub(super) struct HandOver {
     /// What it wants.
     pub(super) entry: Entry,
     /// Where it comes from, if it has been counted there.
-    pub(super) address: Option<IpAddr>,
+    pub(super) address: Option<Network>,
+}
+
+/// A connection for media on its way to the shard that has its transport.
+#[derive(Debug)]
+pub(super) struct Media {
+    /// The connection.
+    pub(super) stream: Detached,
+    /// Where it comes from, if it has been counted there.
+    pub(super) address: Option<Network>,
 }
 
 /// A WebSocket to be, and what came before it.

@@ -7,15 +7,17 @@
 //!   who sent a request; `counted`: what counts connections.
 //! - `mailbox`: how it talks to the other shards; `orders`: what the main thread tells it; `words`:
 //!   what it tells the main thread.
-//! - `admin`: what operators ask over HTTP; `process`: what the metrics tell of all shards.
+//! - `pages`: what anybody may ask over HTTP, `collected`: what the shards have counted, `process`:
+//!   what the metrics tell of all of them; `admin`: what operators may ask.
 //! - `live`: what can change while it serves.
 //! - `clock`: the only reader of the time. `pulse`: which shards move.
-//! - `journal`: what is told of rooms, in the log and to the `webhook`.
+//! - `journal`: what is told of rooms, in the log and, by way of `notices`, to the `webhook`.
 
 mod accept;
 mod admin;
 mod client;
 mod clock;
+mod collected;
 mod counted;
 mod framing;
 mod ice_tcp;
@@ -23,8 +25,10 @@ mod journal;
 mod live;
 mod mailbox;
 mod media;
+mod notices;
 mod orders;
 mod outbox;
+mod pages;
 mod process;
 mod pulse;
 mod run;

@@ -70,6 +70,11 @@ impl ShardOutbox {
         }
     }
 
+    /// Those that there are.
+    pub(super) fn wires(&self) -> impl Iterator<Item = &Wire> {
+        self.wires.values().map(|wire| &**wire)
+    }
+
     /// Closes every connection.
     pub(super) fn close_all(&mut self, close: Close) {
         for outgoing in self.clients.values() {

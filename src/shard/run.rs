@@ -170,9 +170,7 @@ fn deliver(shard: &Rc<Shard>, signal: TaskQueueHandle, from: ShardId, mail: Mail
         Mail::Answer(number, answer) => shard.answered(number, answer),
         Mail::Release(place) => shard.release(place),
         Mail::Load(load) => shard.note_load(from, load),
-        Mail::Media(detached) => {
-            spawn(ice_tcp::take_over(Rc::clone(shard), *detached), signal);
-        }
+        Mail::Media(media) => spawn(ice_tcp::take_over(Rc::clone(shard), *media), signal),
         Mail::HandOver(hand_over) => spawn(take_over(Rc::clone(shard), *hand_over), signal),
     }
 }
@@ -202,6 +200,8 @@ async fn beat(shard: Rc<Shard>) {
         sleep(HEARTBEAT).await;
         shard.common.pulse.beat(shard.id);
         shard.report_idle();
+        shard.end_lost_wires();
+        shard.sum_up_journal();
         beats += 1;
         if beats % BUSY_BEATS == 0 {
             shard.measure_busy_share(&mut busy);

@@ -16,13 +16,14 @@ use std::task::Waker;
 use glommio::sync::{Gate, Semaphore};
 
 use super::clock::Clock;
+use super::collected::Collected;
 use super::journal::Journal;
 use super::live::Live;
 use super::mailbox::Mailbox;
+use super::notices::Notices;
 use super::outbox::ShardOutbox;
 use super::pulse::Pulse;
-use super::webhook::Notices;
-use crate::cluster::{Addresses, Admission, Directory};
+use crate::cluster::{Addresses, Admission, Directory, Network, Rates};
 use crate::http::Upgrade;
 use crate::net::{Rx, Tx};
 use crate::sfu::Router;
@@ -66,6 +67,13 @@ pub(super) struct Shard {
     directory: RefCell<Directory>,
     /// WebSockets by where they come from: this shard's part.
     addresses: RefCell<Addresses>,
+    /// Connections for media over TCP, likewise.
+    media_addresses: RefCell<Addresses>,
+    /// How fast they are opened: from where, and to which room.
+    openings_by_address: RefCell<Rates<Network>>,
+    openings_by_room: RefCell<Rates<Box<str>>>,
+    /// What was last made of what is counted.
+    pub(super) collected: Collected,
     admission: RefCell<Admission>,
     drain: Cell<Drain>,
     mailbox: Mailbox,
@@ -125,6 +133,10 @@ impl Shard {
             core: RefCell::new(core),
             directory: RefCell::new(Directory::new(id, common.shards, live.limits.rooms)),
             addresses: RefCell::default(),
+            media_addresses: RefCell::default(),
+            collected: Collected::default(),
+            openings_by_address: RefCell::default(),
+            openings_by_room: RefCell::default(),
             common,
             live: RefCell::new(live),
             mailbox,
@@ -151,6 +163,11 @@ impl Shard {
         self.live.replace(live);
     }
 
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Whether a peer of this name is in that room: then who connects under it is no further one.
     pub(super) fn has_peer(&self, room: &str, peer: &str) -> bool {
         self.core.borrow().router.has_peer(room, peer)
@@ -172,6 +189,11 @@ impl Shard {
     /// Writes who was not let in, where to and why.
     pub(super) fn log_refused(&self, refusal: Refusal, upgrade: &Upgrade) {
         self.core.borrow().out.journal().refused(&upgrade.room, &upgrade.peer, refusal);
+    }
+
+    /// Has the journal say what it left out.
+    pub(super) fn sum_up_journal(&self) {
+        self.core.borrow().out.journal().sum_up();
     }
 
     /// A copy of the counters.

@@ -91,8 +91,8 @@ impl Identity {
 
 /// As short as it can be: the flight that it is in goes to an address that has shown nothing yet,
 /// which may be sent three times what came from it, and the shortest ClientHellos have 120 bytes.
-/// Who reads it looks at its fingerprint alone (RFC 8827 §6.5), but for Firefox, which wants serial
-/// numbers that nobody else has.
+/// Who reads it looks at its fingerprint alone (RFC 8827 §6.5), but for Firefox, which wants
+/// serial numbers that nobody else has.
 fn self_signed() -> Result<DtlsCertificate, rcgen::Error> {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let mut parameters = rcgen::CertificateParams::default();
@@ -177,9 +177,10 @@ impl DtlsFailure {
 /// Until it is done nothing that comes is signed by anybody, and who can forge an address can send
 /// it: what is no use costs a datagram, never the handshake (RFC 6347 §4.1.2.7). So the engine,
 /// which could not undo a step, is not handed what comes as it comes. As server: a whole
-/// ClientHello that can be answered begins an [`Attempt`]; another one begins another beside it, up
-/// to [`ATTEMPTS_MAX`]. A client's answer waits until it is whole and its signature covers what this
-/// attempt has said.
+/// ClientHello that can be answered begins an [`Attempt`]; another one begins another beside it,
+/// up to [`ATTEMPTS_MAX`]. A client's answer waits until it is whole and its signature covers what
+/// this attempt has said. As client, which it is seldom, it passes over what is out of place, and
+/// cannot tell a forged ServerHello from the peer's.
 ///
 /// Order: `handle_*` or a command, then [`Dtls::poll_transmit`] until `None`, then
 /// [`Dtls::poll_event`] until `None`, then [`Dtls::poll_deadline`].

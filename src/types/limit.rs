@@ -95,6 +95,19 @@ pub const CNAME_MAX: usize = 255;
 /// connection is closed (1008).
 pub const REQUESTS_BURST_SECONDS: u32 = 4;
 
+/// What one address may save up of [`Limits::openings_per_address`]: by default 300, more than the
+/// connections that it may have. An office that lost its network comes back at once, and who
+/// connects and leaves again and again costs a room five joins a second.
+pub const ADDRESS_BURST: Duration = Duration::from_secs(60);
+
+/// What one room may save up of [`Limits::openings_per_room`]: by default 300, and 1000 within 35
+/// seconds.
+pub const ROOM_BURST: Duration = Duration::from_secs(15);
+
+/// What one address may save up of [`Limits::visits_per_address`]: by default 500, so that an
+/// office of a hundred can open the page at once.
+pub const VISITS_BURST: Duration = Duration::from_secs(10);
+
 /// Bounds that whoever runs the server may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -108,11 +121,21 @@ pub struct Limits {
     pub receivers_per_peer: usize,
     /// Requests and notifications of one peer in a second. Above it 429.
     pub requests_per_second: u32,
-    /// WebSockets of one address, and on each shard connections of it that are none yet. Above it
-    /// 429.
+    /// WebSockets of one address, connections of it for media over TCP, and on each shard those
+    /// that are neither yet; each counted by itself. Above it 429.
     pub connections_per_address: u32,
-    /// Connections of a shard that are no WebSockets (yet). Above it 503.
+    /// WebSockets that one address opens in a second, and at once as many as in [`ADDRESS_BURST`].
+    /// Above it 429.
+    pub openings_per_address: u32,
+    /// WebSockets that are opened to one room in a second, and in a burst as many as in
+    /// [`ROOM_BURST`]. Above it 429.
+    pub openings_per_room: u32,
+    /// Connections of a shard that are no WebSockets (yet). Above it one that has said nothing yet
+    /// has to go, 503.
     pub visitors: u32,
+    /// Connections that come to a shard from one address in a second, and in a burst as many as in
+    /// [`VISITS_BURST`]. Above it 429. Each is a TLS handshake or a request, half a millisecond.
+    pub visits_per_address: u32,
     /// What one transport may bring, in bits a second; what is more is dropped.
     pub bitrate: u64,
     /// Bytes of an `appData`, at most [`APP_DATA_MAX`]. Above it 429.
@@ -128,12 +151,20 @@ impl Limits {
         receivers_per_peer: RECEIVERS_PER_PEER_MAX,
         requests_per_second: 100,
         connections_per_address: 256,
+        openings_per_address: 5,
+        openings_per_room: 20,
         visitors: 1024,
+        visits_per_address: 50,
         bitrate: 50_000_000,
         app_data: APP_DATA_MAX,
     };
 }
 
+// Who may have so many connections may open them at once.
+const _: () = assert!(
+    Limits::DEFAULT.openings_per_address as u64 * ADDRESS_BURST.as_secs()
+        >= Limits::DEFAULT.connections_per_address as u64
+);
 // A frame must be able to carry the largest appData beside a full createReceiver.
 const _: () = assert!(APP_DATA_MAX * 4 < FRAME_MAX);
 // One frame of a client may cause an answer of about its size without closing it as slow.

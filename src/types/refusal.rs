@@ -40,8 +40,13 @@ refusals! {
     Rooms => "rooms",
     /// As many connections from one address as may be (429).
     Connections => "connections",
-    /// As many connections that are no WebSockets as a shard takes (503).
+    /// WebSockets opened too fast, from one address or to one room (429).
+    Openings => "openings",
+    /// As many connections that are no WebSockets as a shard takes (503): one that has said nothing
+    /// yet went for another, or a new one was refused.
     Visitors => "visitors",
+    /// Connections that come too fast from one address (429).
+    Visits => "visits",
     /// A request for one more transport than a peer may have (429).
     Transports => "transports",
     /// A request for one more Receiver than a peer may have (429).

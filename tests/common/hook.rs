@@ -112,14 +112,14 @@ fn hear(stream: impl Read + Write, sender: &SyncSender<Told>, refusals: &AtomicU
         let mut body = vec![0; head["content-length"].parse().unwrap()];
         stream.read_exact(&mut body).unwrap();
         let told = understand(&head, &body);
-        let refused = refusals.load(Ordering::Relaxed) > 0;
+        let one_less = |left: usize| left.checked_sub(1);
+        let refused = refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
         let answer = match refused {
             true => "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno",
             false => "HTTP/1.1 204 No Content\r\n\r\n",
         };
-        match refused {
-            true => drop(refusals.fetch_sub(1, Ordering::Relaxed)),
-            false => sender.send(told).unwrap(),
+        if !refused {
+            sender.send(told).unwrap();
         }
         if stream.get_mut().write_all(answer.as_bytes()).is_err() {
             return;

@@ -5,6 +5,7 @@
 pub(crate) mod files;
 pub(crate) mod flood;
 pub(crate) mod hook;
+pub(crate) mod namespace;
 pub(crate) mod program;
 
 use std::io::{Read, Write};

@@ -52,6 +52,9 @@ impl Corinth {
             // All peers come from one address here, and nobody else does.
             arguments.extend(["--anyone-may-join-without-a-token"]);
             arguments.extend(["--max-connections-per-address", "65535"]);
+            arguments.extend(["--max-openings-per-address", "10000"]);
+            arguments.extend(["--max-openings-per-room", "10000"]);
+            arguments.extend(["--max-visits-per-address", "10000"]);
         }
         let more = std::mem::take(&mut launch.arguments);
         launch.arguments = arguments.into_iter().map(str::to_owned).chain(more).collect();

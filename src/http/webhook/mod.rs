@@ -2,8 +2,9 @@
 //! Standard Webhooks 1.0 says, in order, again and again until it is taken or an hour old.
 //! docs/operating/webhooks.md is the contract.
 //!
-//! `notice` is one event, `queue` decides what is sent and when, sans-IO, `secrets` signs, `post`
-//! sends. Blocking, so not for a shard: `shard::webhook` runs it on a thread of its own.
+//! `notice` is one event, `waiting` keeps those that wait, `queue` decides what is sent and when,
+//! both sans-IO, `secrets` signs, `post` sends. Blocking, so not for a shard: `shard::webhook` runs
+//! it on a thread of its own.
 //!
 //! Bounds: [`EVENTS_MAX`] events in a request, [`TRY_TIME`] for each try, [`KEEP`] for all of them.
 
@@ -11,11 +12,13 @@ mod notice;
 mod post;
 mod queue;
 mod secrets;
+mod waiting;
 
 pub use notice::{Notice, NoticeKind};
 pub use post::{Client, TRY_TIME};
 pub use queue::{EVENTS_MAX, Failure, KEEP, Parcel, Queue};
 pub use secrets::Secrets;
+pub use waiting::Waiting;
 
 use std::io;
 use std::path::Path;

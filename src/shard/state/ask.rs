@@ -1,8 +1,9 @@
 //! What shards ask each other: where a connection may go, and what they have to report.
 
 use super::Shard;
-use crate::cluster::home;
+use crate::cluster::{Rate, home};
 use crate::shard::mailbox::{Answer, Mail, Place, Question};
+use crate::types::limit::{ADDRESS_BURST, ROOM_BURST};
 use crate::types::{Refusal, ShardId, ShardStats};
 
 impl Shard {
@@ -14,24 +15,46 @@ impl Shard {
     /// Counts a connection at a place and says who owns the room; refused when there may be no more
     /// or the shard that knows is too busy. Whoever calls returns the count with
     /// [`Shard::release`].
-    pub(in crate::shard) async fn place(&self, place: Place) -> Result<ShardId, Refusal> {
+    pub(in crate::shard) async fn place(
+        &self,
+        place: Place,
+        exempt: bool,
+    ) -> Result<ShardId, Refusal> {
         let home = self.home(&place);
         if home == self.id {
-            return self.count(&place);
+            return self.count(&place, exempt);
         }
-        match self.mailbox.ask(home, Question::Place(place)).await {
+        match self.mailbox.ask(home, Question::Place { place, exempt }).await {
             Some(Answer::Placed(_, owner)) => owner,
             _ => Err(Refusal::Unanswered),
         }
     }
 
     /// Counts a connection at a place that this shard knows of.
-    fn count(&self, place: &Place) -> Result<ShardId, Refusal> {
+    fn count(&self, place: &Place, exempt: bool) -> Result<ShardId, Refusal> {
+        let (limits, now) = (self.live.borrow().limits, self.clock.now());
         match place {
-            Place::Room(room) => self.directory.borrow_mut().place(room),
+            Place::Room(room) => {
+                let rate = Rate { per_second: limits.openings_per_room, burst: ROOM_BURST };
+                let mut rooms = self.openings_by_room.borrow_mut();
+                if !exempt && !rooms.take(now, room.as_str().into(), rate) {
+                    return Err(Refusal::Openings);
+                }
+                self.directory.borrow_mut().place(room)
+            }
             Place::Address(address) => {
-                let max = self.live.borrow().limits.connections_per_address;
-                self.addresses.borrow_mut().enter(*address, max).map(|()| self.id)
+                let mut addresses = self.addresses.borrow_mut();
+                addresses.enter(*address, limits.connections_per_address)?;
+                let rate = Rate { per_second: limits.openings_per_address, burst: ADDRESS_BURST };
+                if !exempt && !self.openings_by_address.borrow_mut().take(now, *address, rate) {
+                    addresses.leave(*address);
+                    return Err(Refusal::Openings);
+                }
+                Ok(self.id)
+            }
+            Place::Media(address) => {
+                let mut addresses = self.media_addresses.borrow_mut();
+                addresses.enter(*address, limits.connections_per_address).map(|()| self.id)
             }
         }
     }
@@ -47,6 +70,7 @@ impl Shard {
         match place {
             Place::Room(room) => self.directory.borrow_mut().release(&room),
             Place::Address(address) => self.addresses.borrow_mut().leave(address),
+            Place::Media(address) => self.media_addresses.borrow_mut().leave(address),
         }
     }
 
@@ -54,7 +78,7 @@ impl Shard {
         let (shards, seed) = (self.common.shards, self.common.directory_seed);
         match place {
             Place::Room(room) => home(room, shards, seed),
-            Place::Address(address) => home(address, shards, seed),
+            Place::Address(address) | Place::Media(address) => home(address, shards, seed),
         }
     }
 
@@ -109,8 +133,8 @@ impl Shard {
 
     fn answer_to(&self, question: Question) -> Answer {
         match question {
-            Question::Place(place) => {
-                let owner = self.count(&place);
+            Question::Place { place, exempt } => {
+                let owner = self.count(&place, exempt);
                 Answer::Placed(place, owner)
             }
             Question::Stats => Answer::Stats(Box::new(self.stats())),

@@ -8,7 +8,7 @@ use futures_lite::future::poll_fn;
 
 use super::{Core, Shard};
 use crate::sfu::Router;
-use crate::shard::framing::{Frames, Message};
+use crate::shard::framing::{Frames, Message, Wire};
 use crate::shard::outbox::ShardOutbox;
 use crate::types::{Deadline, DropReason, Path, Timestamp};
 
@@ -82,6 +82,14 @@ impl Shard {
         });
         self.wake_handshaker();
         open
+    }
+
+    /// Ends the connections for media whose paths the Router has forgotten, for their transport is
+    /// closed or has newer ones: they might never say anything again.
+    pub(in crate::shard) fn end_lost_wires(&self) {
+        let core = self.core.borrow();
+        let lost = |path: Path| !core.router.has_path(path);
+        core.out.wires().filter(|wire| wire.path().is_some_and(lost)).for_each(Wire::end);
     }
 
     fn wake_handshaker(&self) {

@@ -1,5 +1,5 @@
-//! Records and handshake messages of DTLS 1.2 (RFC 6347 §4.1, §4.2), as far as it takes to tell what
-//! a datagram brings before anybody acts on it.
+//! Records and handshake messages of DTLS 1.2 (RFC 6347 §4.1, §4.2), as far as it takes to tell
+//! what a datagram brings before anybody acts on it.
 
 /// Content types (RFC 6347 §4.1).
 pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
