@@ -38,5 +38,6 @@ mod reports;
 mod restart;
 mod rights;
 mod segments;
+mod sharing;
 mod streams;
 mod turns;
