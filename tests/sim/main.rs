@@ -32,6 +32,7 @@ mod left_out;
 mod matching;
 mod orders;
 mod overload;
+mod path_orders;
 mod paths;
 mod random_ops;
 mod reports;
