@@ -32,8 +32,7 @@ impl Router {
         if !request.verify(&credentials.key) {
             return Err(DropReason::StunBadIntegrity);
         }
-        let (transaction, _) = request.transaction_id.split_first_chunk().expect("12 bytes");
-        let transaction = u64::from_be_bytes(*transaction);
+        let transaction = fold(&request.transaction_id);
         let freshness = association.transport.ice().freshness(transaction, path);
         if freshness == Freshness::Replayed {
             return Err(DropReason::StunReplay);
@@ -111,5 +110,28 @@ impl Router {
                 association.transport.ice_mut().forget(now, path);
             }
         }
+    }
+}
+
+/// 64 bits of a transaction id to which each of its bytes counts: clients should draw all of them
+/// at random (RFC 8489 §5), but there are those that count in a part of them.
+fn fold(id: &[u8; 12]) -> u64 {
+    let [a, b, c, d, rest @ ..] = *id;
+    u64::from_be_bytes(rest) ^ u64::from(u32::from_be_bytes([a, b, c, d])).rotate_left(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn every_bit_of_a_transaction_id_counts() {
+        let id = [0x5a; 12];
+        let flipped = (0..96).map(|bit| {
+            let mut other = id;
+            other[bit / 8] ^= 1 << (bit % 8);
+            other
+        });
+        assert!(flipped.into_iter().all(|other| fold(&other) != fold(&id)));
     }
 }

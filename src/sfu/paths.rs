@@ -8,7 +8,7 @@ use slotmap::SlotMap;
 
 use super::association::Association;
 use crate::protocol::DtlsState;
-use crate::transport::paths::PathState;
+use crate::transport::dtls::is_hello;
 use crate::types::limit::{DATAGRAM_MAX, TRANSPORTS_PER_PATH_MAX};
 use crate::types::{DropReason, Path, Timestamp, TransportKey};
 
@@ -25,6 +25,7 @@ pub(super) struct Paths {
 struct Owners {
     /// The one that something authentic came for last, or the first.
     first: TransportKey,
+    /// In the order in which they came, as far as nothing authentic came for them.
     others: Vec<TransportKey>,
 }
 
@@ -58,23 +59,30 @@ impl Paths {
         Ok((owners.first, association, opened))
     }
 
-    /// Whose handshake a DTLS datagram on this path belongs to: one that is under way; of several,
-    /// that of the client who has checked the path last.
-    pub(super) fn handshaking(
+    /// Whom a DTLS datagram on this path may be for: no record says whose it is. A ClientHello is
+    /// for one that has not shaken hands; of several the one that has known the path longest, for
+    /// checks that are forged from a client's address come after its own. What follows is for it if
+    /// it has begun, else for those that have shaken hands: their last flight may be asked for
+    /// again.
+    pub(super) fn for_dtls(
         &self,
         path: Path,
+        datagram: &[u8],
         transports: &SlotMap<TransportKey, Association>,
-    ) -> Option<TransportKey> {
-        let owners = self.owners.get(&path)?;
+    ) -> Vec<TransportKey> {
+        let Some(owners) = self.owners.get(&path) else { return Vec::new() };
         if owners.others.is_empty() {
-            return Some(owners.first);
+            return vec![owners.first];
         }
-        let under_way = owners.all().filter_map(|key| {
-            let transport = &transports.get(key)?.transport;
-            let checked_at = transport.ice().paths().get(path)?.checked_at;
-            (transport.dtls_state() != DtlsState::Connected).then_some((checked_at, key))
-        });
-        Some(under_way.max().map_or(owners.first, |(_, key)| key))
+        let state = |key| transports.get(key).map(|it| it.transport.dtls_state());
+        let shaking = owners.all().find(|key| state(*key) != Some(DtlsState::Connected));
+        match shaking {
+            Some(key) if is_hello(datagram) || state(key) == Some(DtlsState::Connecting) => {
+                vec![key]
+            }
+            _ if is_hello(datagram) => vec![owners.first],
+            _ => owners.all().filter(|key| shaking != Some(*key)).collect(),
+        }
     }
 
     /// Whether a path may lead to this transport too. Where it leads to as many as may be, one that
@@ -90,12 +98,12 @@ impl Paths {
         if owners.others.len() + 1 < TRANSPORTS_PER_PATH_MAX || owners.all().any(|it| it == key) {
             return true;
         }
-        let unproved = |owner: &TransportKey| {
+        let is_idle = |owner: &TransportKey| {
             let ice = transports.get(*owner).map(|association| association.transport.ice());
-            !ice.and_then(|ice| ice.paths().get(path)).is_some_and(PathState::is_proved)
+            !ice.is_some_and(|ice| ice.paths().is_proved(path, now))
         };
-        // Whoever came last is behind.
-        let Some(evicted) = owners.all().find(unproved) else { return false };
+        // A client is there before those who forge its address: it may be shaking hands.
+        let Some(evicted) = owners.all().filter(is_idle).last() else { return false };
         if let Some(association) = transports.get_mut(evicted) {
             association.transport.ice_mut().forget(now, path);
         }
@@ -159,14 +167,21 @@ impl Owners {
             let key = if at == 0 { self.first } else { self.others[at - 1] };
             let Some(association) = transports.get_mut(key) else { continue };
             match open(association, datagram) {
-                Err(reason @ (DropReason::SrtpBadTag | DropReason::NoKeys)) => {
+                // Numbers are each key's own: a replay of one may be news to another.
+                Err(
+                    reason @ (DropReason::SrtpBadTag
+                    | DropReason::SrtpReplay
+                    | DropReason::IndexSpent
+                    | DropReason::NoKeys),
+                ) => {
                     failed.get_or_insert(reason);
                     datagram.copy_from_slice(copy);
                 }
                 Err(reason) => return Err(reason),
                 Ok(opened) => {
                     if at > 0 {
-                        std::mem::swap(&mut self.first, &mut self.others[at - 1]);
+                        let behind = std::mem::replace(&mut self.first, self.others.remove(at - 1));
+                        self.others.insert(0, behind);
                     }
                     return Ok((key, &mut transports[key], opened));
                 }

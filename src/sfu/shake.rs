@@ -19,10 +19,21 @@ impl Router {
         datagram: &[u8],
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
-        let key = self.paths.handshaking(path, &self.transports).ok_or(DropReason::NoPath)?;
-        let association = self.transports.get_mut(key).ok_or(DropReason::NoPath)?;
+        let all = self.paths.for_dtls(path, datagram, &self.transports);
+        let association = all.first().and_then(|key| self.transports.get_mut(*key));
+        let association = association.ok_or(DropReason::NoPath)?;
         association.transport.ice_mut().paths_mut().note_received(path, datagram.len());
         send_held(&mut association.transport, out);
+        all.into_iter().try_for_each(|key| self.await_step(key, path, datagram))
+    }
+
+    fn await_step(
+        &mut self,
+        key: TransportKey,
+        path: Path,
+        datagram: &[u8],
+    ) -> Result<(), DropReason> {
+        let association = self.transports.get_mut(key).ok_or(DropReason::NoPath)?;
         if association.handshakes_waiting == HANDSHAKES_PER_TRANSPORT_MAX {
             return Err(DropReason::HandshakeBacklog);
         }

@@ -172,6 +172,13 @@ impl DtlsFailure {
     }
 }
 
+/// Whether a datagram has a ClientHello in it, or part of one.
+pub fn is_hello(datagram: &[u8]) -> bool {
+    records(datagram)
+        .filter(|record| record.kind == HANDSHAKE && record.epoch == 0)
+        .any(|record| fragments(record.contents).any(|fragment| fragment.kind == CLIENT_HELLO))
+}
+
 /// One DTLS association, server until [`Dtls::start_client`].
 ///
 /// Until it is done nothing that comes is signed by anybody, and who can forge an address can send

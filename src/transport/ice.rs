@@ -129,7 +129,7 @@ impl Ice {
     }
 
     /// Whether a valid check of this transaction has come before. 64 bits of the id are looked at:
-    /// ids are random (RFC 8489 §5), and covered by the check's integrity.
+    /// the check's integrity covers it, so nobody makes two that agree but who has the password.
     pub fn freshness(&self, transaction: u64, path: Path) -> Freshness {
         let known = self.checks.iter().rev().find(|(id, _)| *id == transaction);
         match known {

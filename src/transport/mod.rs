@@ -38,7 +38,7 @@ pub enum Event {
 pub struct Check {
     /// Where it came from.
     pub path: Path,
-    /// The first 64 bits of its transaction id.
+    /// 64 bits of its transaction id.
     pub transaction: u64,
     /// It says USE-CANDIDATE.
     pub nominate: bool,

@@ -224,7 +224,8 @@ impl Paths {
         self.get(path).map_or(0, |state| state.nomination)
     }
 
-    fn is_proved(&self, path: Path, now: Timestamp) -> bool {
+    /// Whether something authentic has come from a path, and its consent lasts.
+    pub fn is_proved(&self, path: Path, now: Timestamp) -> bool {
         self.get(path).is_some_and(|state| state.is_proved() && state.is_alive(now))
     }
 
