@@ -184,8 +184,8 @@ pub fn is_hello(datagram: &[u8]) -> bool {
 /// Until it is done nothing that comes is signed by anybody, and who can forge an address can send
 /// it: what is no use costs a datagram, never the handshake (RFC 6347 §4.1.2.7). So the engine,
 /// which could not undo a step, is not handed what comes as it comes. As server: a whole
-/// ClientHello that can be answered begins an [`Attempt`]; another one begins another beside it,
-/// up to [`ATTEMPTS_MAX`]. A client's answer waits until it is whole and its signature covers what
+/// ClientHello that can be answered begins an attempt; another one begins another beside it,
+/// up to `ATTEMPTS_MAX`. A client's answer waits until it is whole and its signature covers what
 /// this attempt has said. As client, which it is seldom, it passes over what is out of place, and
 /// cannot tell a forged ServerHello from the peer's.
 ///
