@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rtcp::receiver_report::ReceiverReport;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, timeout};
@@ -189,12 +190,14 @@ impl Transport {
         Ok(())
     }
 
-    /// Moves to another local port ([`Agent::migrate`]).
+    /// Moves to another local port ([`Agent::migrate`]), and reports from there, as every client
+    /// soon does: media goes where authentic packets come from.
     ///
     /// # Errors
     /// No check from there is answered.
     pub async fn migrate(&self) -> anyhow::Result<()> {
-        self.agent.migrate().await
+        self.agent.migrate().await?;
+        self.send_rtcp(&[Box::new(ReceiverReport::default())]).await
     }
 
     /// The local address that is sent from.
