@@ -24,9 +24,6 @@ pub const SIGNAL_QUEUE_MAX: usize = 1024 * 1024;
 /// Largest `appData` in bytes of JSON (PROTOCOL section 4).
 pub const APP_DATA_MAX: usize = 16 * 1024;
 
-/// How deep an `appData` may be nested: other clients' parsers take no more for granted.
-pub const APP_DATA_DEPTH_MAX: usize = 32;
-
 /// Paths remembered by one transport; the oldest goes (PROTOCOL section 5).
 pub const PATHS_MAX: usize = 8;
 
