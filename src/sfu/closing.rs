@@ -64,7 +64,6 @@ impl Router {
         let Some(peer) = self.peers.get(key) else { return };
         let receivers: Vec<_> = peer.receivers.values().copied().collect();
         let transports: Vec<_> = peer.transports.values().copied().collect();
-        let sources = receivers.len();
         for receiver in receivers {
             self.end_receiver(receiver, Audience::Silent, out);
         }
@@ -77,14 +76,6 @@ impl Router {
         self.stats.peers -= 1;
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
         room.peers.retain(|other| *other != key);
-        room.app_data_bytes -= peer.app_data_bytes;
-        if sources > 0 && !room.ending {
-            let receivers = &self.receivers;
-            for other in &room.peers {
-                let Some(other) = self.peers.get_mut(*other) else { continue };
-                other.subscriptions.forget(sources, |receiver| receivers.contains_key(receiver));
-            }
-        }
         if room.peers.is_empty() {
             let (name, started) = (std::mem::take(&mut room.name), room.started);
             self.rooms.remove(peer.room);
@@ -181,25 +172,14 @@ impl Router {
             Audience::Silent => None,
         };
         let Some(room) = self.rooms.get_mut(owner.room) else { return };
-        let bytes = receiver.app_data.as_ref().map_or(0, |data| data.len());
-        owner.app_data_bytes -= bytes;
-        room.app_data_bytes -= bytes;
-        for encoding in &receiver.source.encodings {
-            for ssrc in [encoding.ssrc, encoding.rtx_ssrc].into_iter().flatten() {
-                room.remove_rx_ssrc(ssrc);
-            }
-        }
         room.tx_ssrcs.remove(&receiver.tx_ssrc);
         if let Some(rtx) = &receiver.tx_rtx_ssrc {
             room.tx_ssrcs.remove(rtx);
         }
-        // Where nobody is told, `remove_peer` does for all Receivers at once what is to be done.
-        let Some(announcement) = announcement.filter(|_| !ending) else { return };
-        let receivers = &self.receivers;
-        for other in &room.peers {
-            let Some(peer) = self.peers.get_mut(*other) else { continue };
-            if let Some(id) = peer.subscriptions.id_of(key) {
-                peer.subscriptions.forget(1, |receiver| receivers.contains_key(receiver));
+        for other in room.peers.iter().filter(|_| !ending) {
+            let subscriptions = self.peers.get_mut(*other).map(|peer| &mut peer.subscriptions);
+            let id = subscriptions.and_then(|subscriptions| subscriptions.remove(key));
+            if let (Some(id), Some(announcement)) = (id, &announcement) {
                 out.text(*other, announcement.for_sender(id));
             }
         }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 
 use crate::protocol::{AppData, ClientCapabilities};
-use crate::types::limit::{
-    ECHO_ALL_BURST, ECHO_ALL_PER_SECOND, ECHO_BURST, ECHO_PER_SECOND, REQUESTS_BURST_SECONDS,
-};
+use crate::types::limit::REQUESTS_BURST_SECONDS;
 use crate::types::{
     ReceiverId, ReceiverKey, Rights, RoomKey, SenderId, SenderKey, Timestamp, TransportId,
     TransportKey,
@@ -30,9 +28,6 @@ pub(super) struct Peer {
     pub(super) receivers: BTreeMap<ReceiverId, ReceiverKey>,
     pub(super) subscriptions: Subscriptions,
     pub(super) budget: Budget,
-    pub(super) echo: Echo,
-    /// Bytes of the `appData` that newcomers are told of it.
-    pub(super) app_data_bytes: usize,
 }
 
 impl Peer {
@@ -40,7 +35,7 @@ impl Peer {
         room: RoomKey,
         name: &str,
         rights: Rights,
-        (now, budget): (Timestamp, Budget),
+        budget: Budget,
         hasher: FixedState,
     ) -> Self {
         Self {
@@ -56,8 +51,6 @@ impl Peer {
             receivers: BTreeMap::new(),
             subscriptions: Subscriptions::new(hasher),
             budget,
-            echo: Echo::new(now),
-            app_data_bytes: 0,
         }
     }
 }
@@ -78,23 +71,18 @@ const _: () = assert!(
         <= 64
 );
 
-/// The Senders announced to one peer. Those whose source is gone stay among the entries until they
-/// are many: to take one out of the middle of thousands, for each of thousands of peers, would stop
-/// a shard. Whoever asks for one looks whether its Receiver is still there.
+/// The Senders announced to one peer.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     /// By id, ascending: ids count up and are never used again.
     entries: Vec<Subscription>,
     by_receiver: HashMap<ReceiverKey, SenderId, FixedState>,
     last: u32,
-    /// How many entries are of Receivers that are gone, or more.
-    gone: usize,
 }
 
 impl Subscriptions {
     fn new(hasher: FixedState) -> Self {
-        let by_receiver = HashMap::with_hasher(hasher);
-        Self { entries: Vec::new(), by_receiver, last: 0, gone: 0 }
+        Self { entries: Vec::new(), by_receiver: HashMap::with_hasher(hasher), last: 0 }
     }
 
     /// Announces a Sender of `receiver`: its id.
@@ -121,70 +109,21 @@ impl Subscriptions {
         }
     }
 
-    /// Receivers are gone, so many of them at most announced here. `is_there` says which are left.
-    pub(super) fn forget(&mut self, count: usize, is_there: impl Fn(ReceiverKey) -> bool) {
-        self.gone += count;
-        if 2 * self.gone > self.entries.len() {
-            self.entries.retain(|entry| is_there(entry.receiver));
-            self.by_receiver.retain(|receiver, _| is_there(*receiver));
-            self.gone = 0;
+    /// Ends the Sender of a Receiver that is gone.
+    pub(super) fn remove(&mut self, receiver: ReceiverKey) -> Option<SenderId> {
+        let id = self.by_receiver.remove(&receiver)?;
+        if let Some(index) = self.position(id) {
+            self.entries.remove(index);
         }
+        Some(id)
     }
 
-    /// All of them, of Receivers that are gone as well.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Subscription> {
         self.entries.iter()
     }
 
     fn position(&self, id: SenderId) -> Option<usize> {
         self.entries.binary_search_by_key(&id, |entry| entry.id).ok()
-    }
-}
-
-/// What a peer's messages may cost everybody else: a bucket of bytes that fills with time.
-#[derive(Debug)]
-pub(super) struct Echo {
-    /// To each who hears them.
-    each: Bucket,
-    /// To all of them together.
-    all: Bucket,
-}
-
-impl Echo {
-    fn new(now: Timestamp) -> Self {
-        let full = |left| Bucket { left, filled_at: now };
-        Self { each: full(ECHO_BURST), all: full(ECHO_ALL_BURST) }
-    }
-
-    /// Takes off a message of so many bytes that so many hear. `false`: it is too much, and nothing
-    /// was taken.
-    pub(super) fn take(&mut self, now: Timestamp, bytes: usize, audience: usize) -> bool {
-        let (each, all) = (bytes as u64, bytes as u64 * audience as u64);
-        self.each.fill(now, ECHO_PER_SECOND, ECHO_BURST);
-        self.all.fill(now, ECHO_ALL_PER_SECOND, ECHO_ALL_BURST);
-        let fits = self.each.left >= each && self.all.left >= all;
-        if fits {
-            self.each.left -= each;
-            self.all.left -= all;
-        }
-        fits
-    }
-}
-
-#[derive(Debug)]
-struct Bucket {
-    left: u64,
-    filled_at: Timestamp,
-}
-
-impl Bucket {
-    fn fill(&mut self, now: Timestamp, per_second: u64, most: u64) {
-        let micros = now.since(self.filled_at).as_micros().min(u128::from(u32::MAX)) as u64;
-        let earned = per_second.saturating_mul(micros) / 1_000_000;
-        if earned > 0 {
-            self.left = (self.left + earned).min(most);
-            self.filled_at = now;
-        }
     }
 }
 
@@ -256,28 +195,11 @@ mod tests {
         let mut subscriptions = Subscriptions::new(FixedState::default());
         assert_eq!(subscriptions.announce(a), SenderId(1));
         assert_eq!(subscriptions.announce(b), SenderId(2));
-        assert_eq!(subscriptions.id_of(b), Some(SenderId(2)));
-        receivers.remove(b);
-        subscriptions.forget(1, |key| receivers.contains_key(key));
+        assert_eq!(subscriptions.remove(b), Some(SenderId(2)));
+        assert_eq!(subscriptions.remove(b), None);
         assert_eq!(subscriptions.announce(c), SenderId(3));
+        assert_eq!(subscriptions.get(SenderId(2)), None);
         assert_eq!(subscriptions.get(SenderId(3)).map(|s| s.receiver), Some(c));
-        receivers.remove(c);
-        subscriptions.forget(1, |key| receivers.contains_key(key));
-        let left: Vec<_> = subscriptions.iter().map(|entry| entry.id).collect();
-        assert_eq!(left, [SenderId(1)], "more than half were gone");
-        assert_eq!((subscriptions.id_of(a), subscriptions.id_of(b)), (Some(SenderId(1)), None));
-    }
-
-    #[test]
-    fn what_others_hear_is_paid_for_by_the_byte_and_the_ear() {
-        let at = |ms: u64| Timestamp::from_micros(1 + ms * 1000);
-        let mut echo = Echo::new(at(0));
-        let mut said = |now, bytes, audience| {
-            (0..10_000).take_while(|_| echo.take(now, bytes, audience)).count() as u64
-        };
-        assert_eq!(said(at(0), 16 * 1024, 10), ECHO_BURST / (16 * 1024));
-        assert_eq!(said(at(1000), 16 * 1024, 10), ECHO_PER_SECOND / (16 * 1024));
-        assert_eq!(said(at(100_000), 200, 10_000), ECHO_ALL_BURST / (200 * 10_000));
-        assert_eq!(said(at(200_000), 200, 10), ECHO_BURST / 200);
+        assert_eq!(subscriptions.id_of(a), Some(SenderId(1)));
     }
 }

@@ -144,12 +144,10 @@ impl Router {
             remote: association.transport.send_path().map(remote),
             senders: association.senders.len(),
         });
-        let announced = peer.subscriptions.iter();
-        let announced = announced.filter(|it| self.receivers.contains_key(it.receiver));
         PeerReport {
             peer: &peer.name,
             joined: peer.joined,
-            announced: announced.count(),
+            announced: peer.subscriptions.iter().count(),
             transports: transports.collect(),
             receivers: self.receivers_of(peer).map(|one| self.receiver_report(one)).collect(),
         }

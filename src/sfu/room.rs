@@ -1,6 +1,6 @@
 //! A room: who is connected, in the order in which they came.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::types::{PeerKey, Ssrc};
 
@@ -16,10 +16,6 @@ pub(super) struct Room {
     pub(super) peers: Vec<PeerKey>,
     /// SSRCs of this room's Senders. Every peer may get every one, so none is given twice.
     pub(super) tx_ssrcs: HashSet<Ssrc>,
-    /// SSRCs that its clients have said they send under, and how many have.
-    pub(super) rx_ssrcs: HashMap<Ssrc, u32>,
-    /// Bytes of `appData` that a newcomer is told.
-    pub(super) app_data_bytes: usize,
     /// Somebody has joined it.
     pub(super) started: bool,
     /// All its peers are about to be closed, so none is told of another's end.
@@ -34,26 +30,9 @@ impl Room {
             name: name.into(),
             peers: Vec::new(),
             tx_ssrcs: HashSet::new(),
-            rx_ssrcs: HashMap::new(),
-            app_data_bytes: 0,
             started: false,
             ending: false,
             last_ssrc: first_ssrc,
-        }
-    }
-
-    /// A client says that it sends under this SSRC.
-    pub(super) fn add_rx_ssrc(&mut self, ssrc: Ssrc) {
-        *self.rx_ssrcs.entry(ssrc).or_default() += 1;
-    }
-
-    /// It does not any more.
-    pub(super) fn remove_rx_ssrc(&mut self, ssrc: Ssrc) {
-        if let Some(count) = self.rx_ssrcs.get_mut(&ssrc) {
-            *count -= 1;
-            if *count == 0 {
-                self.rx_ssrcs.remove(&ssrc);
-            }
         }
     }
 

@@ -108,29 +108,6 @@ pub const ROOM_BURST: Duration = Duration::from_secs(15);
 /// office of a hundred can open the page at once.
 pub const VISITS_BURST: Duration = Duration::from_secs(10);
 
-/// Bytes that one client's messages may have each other client told in a burst, and in a second:
-/// a quarter of what may wait for one that reads slowly.
-pub const ECHO_BURST: u64 = 256 * 1024;
-/// See [`ECHO_BURST`].
-pub const ECHO_PER_SECOND: u64 = 64 * 1024;
-
-/// The same for all who are told together: a source that is announced in a room of 10 000 is 20 MB.
-pub const ECHO_ALL_BURST: u64 = 256 * 1024 * 1024;
-/// See [`ECHO_ALL_BURST`].
-pub const ECHO_ALL_PER_SECOND: u64 = 16 * 1024 * 1024;
-
-/// What a message costs besides its `appData`, in [`ECHO_BURST`]'s bytes; and a source's
-/// announcement.
-pub const ECHO_MESSAGE: usize = 200;
-/// See [`ECHO_MESSAGE`].
-pub const ECHO_SOURCE: usize = 2048;
-
-/// Bytes of `appData` that newcomers are told of one peer: its own and its sources'.
-pub const APP_DATA_PER_PEER_MAX: usize = 128 * 1024;
-
-/// The same of all peers of a room.
-pub const APP_DATA_PER_ROOM_MAX: usize = 8 * 1024 * 1024;
-
 /// Bounds that whoever runs the server may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -190,7 +167,5 @@ const _: () = assert!(
 );
 // A frame must be able to carry the largest appData beside a full createReceiver.
 const _: () = assert!(APP_DATA_MAX * 4 < FRAME_MAX);
-// What one client says fills nobody's queue.
-const _: () = assert!(4 * ECHO_BURST <= SIGNAL_QUEUE_MAX as u64);
 // One frame of a client may cause an answer of about its size without closing it as slow.
 const _: () = assert!(FRAME_MAX < SIGNAL_QUEUE_MAX);

@@ -204,7 +204,7 @@ fn nothing_recorded_is_heard_again_after_hundreds_of_ssrcs() {
         let packet = sealed(&mut world, a, &mut source, Picture::Key);
         recorded.push(packet.clone());
         turn(&mut world, vec![packet]);
-        world.run_for(Duration::from_millis(40));
+        world.run_for(Duration::from_millis(20));
     }
     world.watch_all(b, RECEIVE);
     world.forget_packets();

@@ -16,7 +16,6 @@ use crate::protocol::{
     AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Notification, Notify, PeerEntry,
     Request, SenderEntry, envelope, notification,
 };
-use crate::types::limit::{APP_DATA_PER_PEER_MAX, APP_DATA_PER_ROOM_MAX, ECHO_MESSAGE};
 use crate::types::{
     DropReason, PeerKey, ReceiverId, ReceiverKey, Refusal, RoomKey, SenderId, Timestamp,
     TransportId, TransportKey,
@@ -47,7 +46,6 @@ impl Router {
         }
         let budget = Budget::new(now, self.config.limits.requests_per_second);
         // The new connection is in the room before the old one leaves it, so that the room stays.
-        let budget = (now, budget);
         let key = self.peers.insert(Peer::new(room_key, peer, rights, budget, self.hasher.clone()));
         self.rooms[room_key].peers.push(key);
         self.stats.peers += 1;
@@ -151,49 +149,6 @@ impl Router {
         Err(self.too_many(Refusal::AppData, &format!("appData: {bytes} bytes, at most {most}")))
     }
 
-    /// Others will hear so many bytes of this peer; refused where it makes them hear too much.
-    fn charge(&mut self, now: Timestamp, key: PeerKey, bytes: usize) -> Result<(), Error> {
-        let peer = &mut self.peers[key];
-        let audience = self.rooms[peer.room].peers.len() - 1;
-        match peer.echo.take(now, bytes, audience) {
-            true => Ok(()),
-            false => Err(self.too_many(Refusal::Requests, "bytes a second for the others to hear")),
-        }
-    }
-
-    /// What a notification hands on, unless that is too much: what it says is done all the same.
-    fn affordable(
-        &mut self,
-        now: Timestamp,
-        key: PeerKey,
-        app_data: Option<AppData>,
-    ) -> Option<AppData> {
-        let bytes = app_data.as_ref().map_or(0, |data| data.len());
-        app_data.filter(|_| self.charge(now, key, ECHO_MESSAGE + bytes).is_ok())
-    }
-
-    /// Newcomers will be told so many bytes more of this peer: there is a bound to what a room may
-    /// have everybody told who comes.
-    fn keep_app_data(&mut self, key: PeerKey, app_data: Option<&AppData>) -> Result<(), Error> {
-        let bytes = app_data.map_or(0, |data| data.len());
-        let peer = &mut self.peers[key];
-        let room = &mut self.rooms[peer.room];
-        let (of_peer, of_room) = (peer.app_data_bytes + bytes, room.app_data_bytes + bytes);
-        let what = match (of_peer > APP_DATA_PER_PEER_MAX, of_room > APP_DATA_PER_ROOM_MAX) {
-            (true, _) => {
-                format!("appData: {of_peer} bytes a peer, at most {APP_DATA_PER_PEER_MAX}")
-            }
-            (_, true) => {
-                format!("appData: {of_room} bytes a room, at most {APP_DATA_PER_ROOM_MAX}")
-            }
-            (false, false) => {
-                (peer.app_data_bytes, room.app_data_bytes) = (of_peer, of_room);
-                return Ok(());
-            }
-        };
-        Err(self.too_many(Refusal::AppData, &what))
-    }
-
     /// A limit is reached, which is counted.
     fn too_many(&mut self, refusal: Refusal, what: &str) -> Error {
         self.stats.refuse(refusal);
@@ -209,7 +164,7 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Response {
         let done = match request {
-            Request::Join(join) => return self.join(now, key, id, join, out),
+            Request::Join(join) => return self.join(key, id, join, out),
             Request::CreateTransport(request) => {
                 return self.create_transport(now, key, id, request);
             }
@@ -217,7 +172,7 @@ impl Router {
                 return self.restart_transport(key, id, transport);
             }
             Request::CreateReceiver(request) => self.create_receiver(now, key, request, out),
-            Request::PauseReceiver(command) => self.pause_receiver(now, key, &command, out),
+            Request::PauseReceiver(command) => self.pause_receiver(key, &command, out),
             Request::ResumeReceiver(command) => self.resume_receiver(now, key, &command, out),
             Request::EnableSender(request) => self.enable_sender(now, key, &request, out),
             Request::PlaySender(command) => self.play_sender(now, key, &command, out),
@@ -237,9 +192,8 @@ impl Router {
         if !self.peers[key].joined {
             return Err(Error::forbidden("not joined"));
         }
-        let app_data = self.affordable(now, key, notification.app_data().cloned());
         match notification {
-            Notification::Leave { .. } => {
+            Notification::Leave { app_data } => {
                 self.close_peer(key, CloseReason::Left, app_data.as_ref(), out);
             }
             Notification::UpdateTransport { id, dtls_parameters } => {
@@ -250,11 +204,11 @@ impl Router {
                 }
                 self.pump(now, transport, out);
             }
-            Notification::CloseTransport { id, .. } => {
+            Notification::CloseTransport { id, app_data } => {
                 let transport = self.transport_of(key, id)?;
                 self.close_transport(transport, app_data.as_ref(), out);
             }
-            Notification::CloseReceiver { id, .. } => {
+            Notification::CloseReceiver { id, app_data } => {
                 let receiver = self.receiver_of(key, id)?;
                 self.close_receiver(receiver, app_data.as_ref(), out);
             }
@@ -262,17 +216,7 @@ impl Router {
         Ok(())
     }
 
-    fn join(
-        &mut self,
-        now: Timestamp,
-        key: PeerKey,
-        id: u64,
-        join: Join,
-        out: &mut impl Outbox,
-    ) -> Response {
-        let bytes = join.app_data.as_ref().map_or(0, |data| data.len());
-        self.charge(now, key, ECHO_MESSAGE + bytes)?;
-        self.keep_app_data(key, join.app_data.as_ref())?;
+    fn join(&mut self, key: PeerKey, id: u64, join: Join, out: &mut impl Outbox) -> Response {
         let peer = &mut self.peers[key];
         peer.joined = true;
         peer.app_data = join.app_data;

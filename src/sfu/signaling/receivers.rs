@@ -16,7 +16,6 @@ use crate::sfu::receiver::{Origin, Receiver};
 use crate::sfu::router::Router;
 use crate::transport::Transport;
 use crate::transport::ice::Credentials;
-use crate::types::limit::{ECHO_MESSAGE, ECHO_SOURCE};
 use crate::types::{Kind, PeerKey, ReceiverKey, Refusal, RoomKey, Ssrc, Timestamp, TransportId};
 
 impl Router {
@@ -155,14 +154,6 @@ impl Router {
                 return Err(Error::bad_request(format!("{reason}: {ssrc}")));
             }
         }
-        let bytes = request.app_data.as_ref().map_or(0, |data| data.len());
-        self.charge(now, key, ECHO_SOURCE + bytes)?;
-        self.keep_app_data(key, request.app_data.as_ref())?;
-        for encoding in &request.source.encodings {
-            for ssrc in [encoding.ssrc, encoding.rtx_ssrc].into_iter().flatten() {
-                self.rooms[room_key].add_rx_ssrc(ssrc);
-            }
-        }
         let tx_ssrc = self.fresh_ssrc(room_key);
         // Every video codec has rtx in the server's table, whatever the source brings.
         let has_rtx = request.source.kind == Kind::Video;
@@ -213,12 +204,15 @@ impl Router {
         }
     }
 
-    /// An SSRC that no Sender of the room has and no client of it has said it sends under.
+    /// An SSRC that no Sender of the room has and no client of it sends under.
     fn fresh_ssrc(&mut self, room: RoomKey) -> Ssrc {
-        let room = &mut self.rooms[room];
         loop {
-            let ssrc = room.draw_ssrc();
-            if !room.rx_ssrcs.contains_key(&ssrc) && room.tx_ssrcs.insert(ssrc) {
+            let ssrc = self.rooms[room].draw_ssrc();
+            let mut peers = self.rooms[room].peers.iter().map(|key| &self.peers[*key]);
+            let received = peers.any(|peer| {
+                peer.transports.values().any(|transport| self.transports[*transport].receives(ssrc))
+            });
+            if !received && self.rooms[room].tx_ssrcs.insert(ssrc) {
                 return ssrc;
             }
         }
@@ -235,13 +229,11 @@ impl Router {
 
     pub(super) fn pause_receiver(
         &mut self,
-        now: Timestamp,
         key: PeerKey,
         command: &ReceiverCommand,
         out: &mut impl Outbox,
     ) -> Result<(), Error> {
         let receiver = self.receiver_of(key, command.id)?;
-        self.charge_command(now, key, command)?;
         if self.receivers[receiver].pause() {
             let name = &self.peers[key].name;
             let announcement = Announcement::sender_paused(name, command.app_data.as_ref());
@@ -258,7 +250,6 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Result<(), Error> {
         let receiver = self.receiver_of(key, command.id)?;
-        self.charge_command(now, key, command)?;
         if self.receivers[receiver].resume(now) {
             let name = &self.peers[key].name;
             let announcement = Announcement::sender_resumed(name, command.app_data.as_ref());
@@ -266,16 +257,6 @@ impl Router {
             self.poll_key_frame(now, receiver, out);
         }
         Ok(())
-    }
-
-    fn charge_command(
-        &mut self,
-        now: Timestamp,
-        key: PeerKey,
-        command: &ReceiverCommand,
-    ) -> Result<(), Error> {
-        let bytes = command.app_data.as_ref().map_or(0, |data| data.len());
-        self.charge(now, key, ECHO_MESSAGE + bytes)
     }
 
     fn tell_subscribers(
