@@ -1,5 +1,5 @@
-//! Handshakes into which somebody talks who can forge the client's address: what nobody signed costs
-//! a datagram, never the call (RFC 6347 §4.1.2.7).
+//! Handshakes into which somebody talks who can forge the client's address: what nobody signed
+//! costs a datagram, never the call (RFC 6347 §4.1.2.7).
 
 use std::time::Duration;
 

@@ -20,7 +20,6 @@ mod world;
 
 mod allocations;
 mod announcements;
-mod audience;
 mod consent;
 mod drops;
 mod dtls_roles;
