@@ -8,21 +8,27 @@ use std::sync::Arc;
 
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Error;
 use crate::types::limit::APP_DATA_MAX;
 
-/// A JSON value as text. Cheap to clone; written into other messages as it is.
-#[derive(Clone)]
-pub struct Json(Arc<RawValue>);
+/// A JSON value as text. Cheap to clone; other messages refer to it. Equal as text: white space
+/// counts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(Arc<str>);
 
 impl Json {
     /// Serializes one of the server's own messages.
     pub(super) fn of(value: &impl Serialize) -> Self {
-        let raw = serde_json::value::to_raw_value(value);
-        Self(Arc::from(raw.expect("only maps with keys that are no strings fail to serialize")))
+        let text = serde_json::to_string(value);
+        Self(text.expect("only maps with keys that are no strings fail to serialize").into())
+    }
+
+    /// The text, for a [`Message`](super::Message).
+    pub(super) fn shared(&self) -> &Arc<str> {
+        &self.0
     }
 }
 
@@ -30,24 +36,9 @@ impl Deref for Json {
     type Target = str;
 
     fn deref(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 }
-
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl PartialEq for Json {
-    /// Equal as text: white space counts.
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Json {}
 
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,9 +47,15 @@ impl fmt::Debug for Json {
 }
 
 /// `appData`: any JSON value but `null`, up to [`APP_DATA_MAX`] bytes, handed on byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppData(Json);
+
+impl AppData {
+    /// The text, for a [`Message`](super::Message).
+    pub(super) fn shared(&self) -> &Arc<str> {
+        self.0.shared()
+    }
+}
 
 impl Deref for AppData {
     type Target = str;
@@ -75,7 +72,7 @@ impl<'de> Deserialize<'de> for AppData {
         if bytes > APP_DATA_MAX {
             return Err(D::Error::custom(format_args!("{bytes} bytes, more than {APP_DATA_MAX}")));
         }
-        Ok(Self(Json(Arc::from(raw.to_owned()))))
+        Ok(Self(Json(raw.get().into())))
     }
 }
 

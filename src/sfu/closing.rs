@@ -27,7 +27,7 @@ impl Router {
         let peers = room.peers.clone();
         for key in &peers {
             if self.peers[*key].wants_room_closed {
-                out.text(*key, room_closed(CloseReason::RoomClosed.code().1));
+                out.text(*key, room_closed(CloseReason::RoomClosed.code().1).into());
             }
             self.close_peer(*key, CloseReason::RoomClosed, None, out);
         }
@@ -84,7 +84,7 @@ impl Router {
                 out.tell(&RoomEvent { room: &name, peer: None, what: Happening::RoomEnded });
             }
         } else if peer.joined && !room.ending {
-            self.broadcast(peer.room, key, &peer_left(&peer.name, app_data), out);
+            self.broadcast(peer.room, key, peer_left(&peer.name, app_data), out);
         }
     }
 

@@ -6,7 +6,7 @@ use slotmap::DenseSlotMap;
 use super::sender::{Arrival, Sender};
 use super::timers::Armed;
 use crate::media::{KeyFrameRequest, StreamRx};
-use crate::protocol::{AppData, Json, PtRole, SourceParameters};
+use crate::protocol::{AppData, Description, PtRole, SourceParameters};
 use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use crate::types::{
     DropReason, Kind, PeerKey, Pt, ReceiverId, SenderKey, SeqNo, Ssrc, Timestamp, TransportKey,
@@ -40,9 +40,10 @@ pub(super) struct Receiver {
     pub(super) clock_rate: u32,
     pub(super) source: SourceParameters,
     pub(super) paused: bool,
-    pub(super) app_data: Option<AppData>,
-    /// `rtpParameters` of its Senders, as JSON.
-    pub(super) announced: Json,
+    /// What everybody is told of it.
+    pub(super) description: Description,
+    /// Bytes of its `appData`.
+    pub(super) app_data: usize,
     /// SSRC of its Senders.
     pub(super) tx_ssrc: Ssrc,
     pub(super) tx_rtx_ssrc: Option<Ssrc>,
@@ -94,6 +95,8 @@ impl Receiver {
         if streams.is_empty() {
             streams.push(None);
         }
+        let app_data = origin.app_data.as_ref();
+        let description = Description::new(source.kind, &ours.json, origin.paused, app_data);
         Self {
             id: origin.id,
             peer: origin.peer,
@@ -102,8 +105,8 @@ impl Receiver {
             clock_rate: source.clock_rate,
             source,
             paused: origin.paused,
-            app_data: origin.app_data,
-            announced: ours.json,
+            app_data: origin.app_data.as_ref().map_or(0, |data| data.len()),
+            description,
             tx_ssrc,
             tx_rtx_ssrc,
             cname,
@@ -198,6 +201,7 @@ impl Receiver {
     /// Stops forwarding; `false` if it was paused already.
     pub(super) fn pause(&mut self) -> bool {
         let changed = !std::mem::replace(&mut self.paused, true);
+        self.description.set_paused(true);
         self.key_frames.cancel();
         for sender in self.senders.values_mut() {
             sender.interrupt();
@@ -208,6 +212,7 @@ impl Receiver {
     /// Goes on, video at a key frame; `false` if it was not paused.
     pub(super) fn resume(&mut self, now: Timestamp) -> bool {
         let changed = std::mem::replace(&mut self.paused, false);
+        self.description.set_paused(false);
         if changed && self.senders.values().any(Sender::awaits_key_frame) {
             self.ask_key_frame(now);
         }

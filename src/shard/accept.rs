@@ -21,7 +21,7 @@ use crate::http::server::{Received, answer, receive, send};
 use crate::http::{HEAD_TIME, Request, Response, Upgrade, asset, health, metrics, stats};
 use crate::net::Stream;
 use crate::sfu::Newcomer;
-use crate::signal::{Connection, End, Outgoing};
+use crate::signal::{Close, Connection, End, Outgoing};
 use crate::types::{PeerKey, Refusal, ShardId};
 
 /// After a failed accept: out of descriptors, most likely, and that takes time to pass.
@@ -279,7 +279,7 @@ async fn open(shard: Rc<Shard>, mut stream: Stream, entry: Entry, leases: Leases
         drop(lease);
         return refuse(&shard, stream, &upgrade, Refusal::Full).await;
     }
-    let outgoing = Rc::new(Outgoing::default());
+    let outgoing = shard.with(|_, _, out| out.queue());
     let newcomer = Newcomer { room: &upgrade.room, peer: &upgrade.peer, rights };
     let session = match Session::open(&shard, &newcomer, &outgoing, lease) {
         Ok(session) => session,
@@ -329,6 +329,9 @@ impl Session {
     fn end(mut self, end: End) {
         if let End::Ours(close) = end {
             self.reason = close.reason;
+            if close == Close::SLOW {
+                self.shard.with(|router, _, _| router.stats_mut().slow_readers += 1);
+            }
         }
     }
 

@@ -202,6 +202,7 @@ async fn beat(shard: Rc<Shard>) {
         sleep(HEARTBEAT).await;
         shard.common.pulse.beat(shard.id);
         shard.report_idle();
+        shard.relieve_queues();
         beats += 1;
         if beats % BUSY_BEATS == 0 {
             shard.measure_busy_share(&mut busy);

@@ -18,8 +18,23 @@ pub const NAME_MAX: usize = 128;
 /// Largest WebSocket frame from a client (PROTOCOL section 2).
 pub const FRAME_MAX: usize = 256 * 1024;
 
-/// Bytes queued for one client before it is closed as a slow reader (PROTOCOL section 2).
-pub const SIGNAL_QUEUE_MAX: usize = 1024 * 1024;
+/// Bytes queued for one client, besides the longest message, before it is closed as a slow reader
+/// however it reads (PROTOCOL section 2).
+pub const SIGNAL_QUEUE_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes that may be queued in the same way for a client that takes nothing for
+/// [`SIGNAL_STALL_MAX`].
+pub const SIGNAL_UNREAD_MAX: usize = 1024 * 1024;
+
+/// How long a client may take nothing while more than [`SIGNAL_UNREAD_MAX`] waits for it.
+pub const SIGNAL_STALL_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of memory that a shard has for what is queued for its clients; beyond it those go that
+/// hold most.
+pub const SIGNAL_QUEUES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes in one frame to a client: a longer message is sent in several.
+pub const FRAGMENT_MAX: usize = 32 * 1024;
 
 /// Largest `appData` in bytes of JSON (PROTOCOL section 4).
 pub const APP_DATA_MAX: usize = 16 * 1024;
@@ -111,6 +126,8 @@ impl Limits {
 // A frame must be able to carry the largest appData beside a full createReceiver.
 const _: () = assert!(APP_DATA_MAX * 4 < FRAME_MAX);
 // One frame of a client may cause an answer of about its size without closing it as slow.
-const _: () = assert!(FRAME_MAX < SIGNAL_QUEUE_MAX);
+const _: () = assert!(FRAME_MAX < SIGNAL_UNREAD_MAX && SIGNAL_UNREAD_MAX < SIGNAL_QUEUE_MAX);
+// What one message with the largest appData becomes is still one frame.
+const _: () = assert!(APP_DATA_MAX + FMTP_MAX + 6 * CNAME_MAX + 2048 < FRAGMENT_MAX);
 // Every Receiver of a peer can have four encodings, each with rtx, on one transport.
 const _: () = assert!(SSRCS_MAX >= 4 * 2 * RECEIVERS_PER_PEER_MAX);

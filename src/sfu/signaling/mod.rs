@@ -5,6 +5,7 @@ mod receivers;
 mod senders;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Outbox;
 use super::event::{Happening, RoomEvent};
@@ -13,16 +14,16 @@ use super::peer::{Budget, Peer, Verdict};
 use super::room::Room;
 use super::router::Router;
 use crate::protocol::{
-    AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Notification, Notify, PeerEntry,
-    Request, SenderEntry, envelope, notification,
+    AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Message, Notification, Notify,
+    Request, envelope, notification,
 };
 use crate::types::{
     DropReason, PeerKey, ReceiverId, ReceiverKey, Refusal, RoomKey, SenderId, Timestamp,
     TransportId, TransportKey,
 };
 
-/// What a handler returns: the `data` of the response, serialized into the whole frame.
-type Response = Result<String, Error>;
+/// What a handler returns: the response whole.
+type Response = Result<Message, Error>;
 
 impl Router {
     /// A WebSocket was opened (with valid names). Replaces an older connection of the same name at
@@ -70,7 +71,7 @@ impl Router {
     pub fn announce_end(&self, reason: &str, out: &mut impl Outbox) {
         for (key, peer) in self.peers.iter().filter(|(_, peer)| peer.wants_room_closed) {
             debug_assert!(peer.joined, "it asked with join");
-            out.text(key, notification::room_closed(reason));
+            out.text(key, notification::room_closed(reason).into());
         }
     }
 
@@ -104,7 +105,7 @@ impl Router {
             Ok(Incoming::Response) => self.stats.drop(DropReason::SignalIgnored),
             Ok(Incoming::Request { id, .. }) if verdict == Verdict::Refused => {
                 let error = self.too_many(Refusal::Requests, "requests a second");
-                out.text(key, envelope::error(id, &error));
+                out.text(key, envelope::error(id, &error).into());
             }
             Ok(Incoming::Request { id, method, data }) => {
                 let response = self
@@ -112,7 +113,8 @@ impl Router {
                     .and_then(|()| Request::parse(&method, data))
                     .and_then(|request| self.check_app_data(request.app_data()).map(|()| request))
                     .and_then(|request| self.handle_request(now, key, id, request, out));
-                out.text(key, response.unwrap_or_else(|error| envelope::error(id, &error)));
+                let error = |error| envelope::error(id, &error).into();
+                out.text(key, response.unwrap_or_else(error));
             }
             Ok(Incoming::Notification { method, data }) => {
                 let done = verdict == Verdict::Allowed
@@ -179,7 +181,7 @@ impl Router {
             Request::StopSender(command) => self.stop_sender(key, &command),
             Request::RequestKeyFrame { id } => self.request_key_frame(now, key, id, out),
         };
-        done.map(|()| envelope::success(id, &BTreeMap::<(), ()>::new()))
+        done.map(|()| envelope::success(id, &BTreeMap::<(), ()>::new()).into())
     }
 
     fn handle_notification(
@@ -238,36 +240,20 @@ impl Router {
             let senders: Vec<_> = senders.collect();
             announced.push((other, senders));
         }
-        let peers = announced.iter().map(|(other, senders)| {
+        let sources = announced.iter().map(|(_, senders)| senders.len()).sum();
+        let mut response = JoinResponse::new(id, &self.capabilities, announced.len(), sources);
+        for (other, senders) in &announced {
             let theirs = &self.peers[*other];
-            let senders = senders.iter().map(|(id, receiver)| self.sender_entry(*id, *receiver));
-            PeerEntry {
-                name: &theirs.name,
-                senders: senders.collect(),
-                app_data: theirs.app_data.as_ref(),
-            }
-        });
-        let response =
-            JoinResponse { rtp_capabilities: &self.capabilities, peers: peers.collect() };
-        let response = envelope::success(id, &response);
-        self.broadcast(room, key, &announcement, out);
+            let describe = |(id, key): &(_, ReceiverKey)| (*id, &self.receivers[*key].description);
+            response.peer(&theirs.name, senders.iter().map(describe), theirs.app_data.as_ref());
+        }
+        self.broadcast(room, key, announcement, out);
         let room = &mut self.rooms[room];
         if !std::mem::replace(&mut room.started, true) {
             out.tell(&RoomEvent { room: &room.name, peer: None, what: Happening::RoomStarted });
         }
         self.tell(key, Happening::PeerJoined, out);
-        Ok(response)
-    }
-
-    fn sender_entry(&self, id: SenderId, receiver: ReceiverKey) -> SenderEntry<'_> {
-        let receiver = &self.receivers[receiver];
-        SenderEntry {
-            id,
-            kind: receiver.kind,
-            rtp_parameters: &receiver.announced,
-            paused: receiver.paused,
-            app_data: receiver.app_data.as_ref(),
-        }
+        Ok(response.finish())
     }
 
     /// Gives a peer a Sender of this Receiver, unless it cannot decode it or may not receive.
@@ -283,12 +269,13 @@ impl Router {
         &self,
         room: RoomKey,
         except: PeerKey,
-        text: &str,
+        text: String,
         out: &mut impl Outbox,
     ) {
+        let text: Arc<str> = text.into();
         for other in &self.rooms[room].peers {
             if *other != except && self.peers[*other].joined {
-                out.text(*other, text.to_owned());
+                out.text(*other, Message::from(&text));
             }
         }
     }

@@ -62,7 +62,7 @@ impl Router {
         self.ufrags.insert(credentials.ufrag, transport);
         self.peers[key].transports.insert(request.id, transport);
         self.stats.transports += 1;
-        Ok(envelope::success(id, &response))
+        Ok(envelope::success(id, &response).into())
     }
 
     /// New credentials beside those that its checks are made with; nothing else changes.
@@ -79,7 +79,7 @@ impl Router {
         if let Some(over) = self.transports[transport].transport.ice_mut().restart(credentials) {
             self.ufrags.remove(&over);
         }
-        Ok(envelope::success(id, &response))
+        Ok(envelope::success(id, &response).into())
     }
 
     /// What a client may send to. RFC 8445 §5.1.2.1: UDP has type preference 126 (host), local
@@ -177,13 +177,8 @@ impl Router {
         out: &mut impl Outbox,
     ) {
         let receiver = &self.receivers[key];
-        let announcement = Announcement::new_sender(
-            receiver.kind,
-            &self.peers[from].name,
-            &receiver.announced,
-            receiver.paused,
-            receiver.app_data.as_ref(),
-        );
+        let name = &self.peers[from].name;
+        let announcement = Announcement::new_sender(name, &receiver.description);
         for index in 0..self.rooms[room].peers.len() {
             let other = self.rooms[room].peers[index];
             if other != from
