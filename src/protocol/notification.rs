@@ -73,6 +73,12 @@ impl Announcement {
         Self { head: Members::default().head(method), tail: (members + "}").into() }
     }
 
+    /// Bytes that each who hears it is told.
+    #[expect(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        self.head.len() + ID_BYTES + self.tail.len()
+    }
+
     /// For the peer that knows the source as `id`, which alone is its own.
     pub fn for_sender(&self, id: SenderId) -> Message {
         let mut message = Message::with_capacity(ID_BYTES, 2);

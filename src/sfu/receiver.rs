@@ -3,6 +3,7 @@
 
 use slotmap::DenseSlotMap;
 
+use super::peer::{Announced, Listener};
 use super::sender::{Arrival, Sender};
 use super::timers::Armed;
 use crate::media::{KeyFrameRequest, StreamRx};
@@ -54,22 +55,24 @@ pub(super) struct Receiver {
     pub(super) streams: Vec<Option<StreamRx>>,
     pub(super) key_frames: KeyFrameRequest,
     pub(super) senders: DenseSlotMap<SenderKey, Sender>,
+    /// Who was told of it; peers that are gone are dead.
+    pub(super) listeners: Announced<Listener>,
     pub(super) armed: Armed,
 }
 
 /// Who made a Receiver, and how its client names it.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(super) struct Origin<'a> {
     pub(super) id: ReceiverId,
     pub(super) peer: PeerKey,
     pub(super) transport: TransportKey,
     pub(super) paused: bool,
-    pub(super) app_data: Option<AppData>,
+    pub(super) app_data: Option<&'a AppData>,
 }
 
 impl Receiver {
     pub(super) fn new(
-        origin: Origin,
+        origin: Origin<'_>,
         source: SourceParameters,
         tx_ssrc: Ssrc,
         tx_rtx_ssrc: Option<Ssrc>,
@@ -95,8 +98,7 @@ impl Receiver {
         if streams.is_empty() {
             streams.push(None);
         }
-        let app_data = origin.app_data.as_ref();
-        let description = Description::new(source.kind, &ours.json, origin.paused, app_data);
+        let description = Description::new(source.kind, &ours.json, origin.paused, origin.app_data);
         Self {
             id: origin.id,
             peer: origin.peer,
@@ -105,7 +107,7 @@ impl Receiver {
             clock_rate: source.clock_rate,
             source,
             paused: origin.paused,
-            app_data: origin.app_data.as_ref().map_or(0, |data| data.len()),
+            app_data: origin.app_data.map_or(0, |data| data.len()),
             description,
             tx_ssrc,
             tx_rtx_ssrc,
@@ -115,6 +117,7 @@ impl Receiver {
             streams,
             key_frames: KeyFrameRequest::default(),
             senders: DenseSlotMap::with_key(),
+            listeners: Announced::default(),
             armed: Armed::default(),
         }
     }
@@ -198,24 +201,22 @@ impl Receiver {
         }
     }
 
-    /// Stops forwarding; `false` if it was paused already.
-    pub(super) fn pause(&mut self) -> bool {
-        let changed = !std::mem::replace(&mut self.paused, true);
+    /// Stops forwarding.
+    pub(super) fn pause(&mut self) {
+        self.paused = true;
         self.description.set_paused(true);
         self.key_frames.cancel();
         for sender in self.senders.values_mut() {
             sender.interrupt();
         }
-        changed
     }
 
-    /// Goes on, video at a key frame; `false` if it was not paused.
-    pub(super) fn resume(&mut self, now: Timestamp) -> bool {
-        let changed = std::mem::replace(&mut self.paused, false);
+    /// Goes on, video at a key frame.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        self.paused = false;
         self.description.set_paused(false);
-        if changed && self.senders.values().any(Sender::awaits_key_frame) {
+        if self.senders.values().any(Sender::awaits_key_frame) {
             self.ask_key_frame(now);
         }
-        changed
     }
 }

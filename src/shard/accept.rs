@@ -221,9 +221,11 @@ fn refused(refusal: Refusal) -> Response {
         Refusal::Token => Response::text(401, refusal.label()),
         Refusal::Rights | Refusal::Origin => Response::text(403, refusal.label()),
         // Of requests over a WebSocket.
-        Refusal::Transports | Refusal::Receivers | Refusal::Requests | Refusal::AppData => {
-            Response::text(429, refusal.label())
-        }
+        Refusal::Transports
+        | Refusal::Receivers
+        | Refusal::Requests
+        | Refusal::Audience
+        | Refusal::AppData => Response::text(429, refusal.label()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What clients say: each message of PROTOCOL section 4, checked against the state, then done. A
 //! refused request changes nothing, so every check stands before the first change.
 
+pub(super) mod audience;
 mod receivers;
 mod senders;
 
@@ -13,9 +14,10 @@ use super::outbox::{CloseReason, Newcomer};
 use super::peer::{Budget, Peer, Verdict};
 use super::room::Room;
 use super::router::Router;
+use crate::protocol::notification::peer_left;
 use crate::protocol::{
-    AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Message, Notification, Notify,
-    Request, envelope, notification,
+    Announcement, AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Message,
+    Notification, Notify, Request, envelope, notification,
 };
 use crate::types::{
     DropReason, PeerKey, ReceiverId, ReceiverKey, Refusal, RoomKey, SenderId, Timestamp,
@@ -47,8 +49,8 @@ impl Router {
         }
         let budget = Budget::new(now, self.config.limits.requests_per_second);
         // The new connection is in the room before the old one leaves it, so that the room stays.
-        let key = self.peers.insert(Peer::new(room_key, peer, rights, budget, self.hasher.clone()));
-        self.rooms[room_key].peers.push(key);
+        let key = self.peers.insert(Peer::new(room_key, peer, rights, budget));
+        self.rooms[room_key].add(peer, key);
         self.stats.peers += 1;
         self.tell(key, Happening::PeerConnected, out);
         if let Some(older) = older {
@@ -63,8 +65,7 @@ impl Router {
     }
 
     pub(in crate::sfu) fn peer_named(&self, room: &str, peer: &str) -> Option<PeerKey> {
-        let peers = &self.rooms[*self.room_names.get(room)?].peers;
-        peers.iter().copied().find(|key| *self.peers[*key].name == *peer)
+        self.rooms[*self.room_names.get(room)?].names.get(peer).copied()
     }
 
     /// Tells who asked for it that all rooms end now. The driver closes the connections.
@@ -166,15 +167,15 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Response {
         let done = match request {
-            Request::Join(join) => return self.join(key, id, join, out),
+            Request::Join(join) => return self.join(now, key, id, join, out),
             Request::CreateTransport(request) => {
                 return self.create_transport(now, key, id, request);
             }
             Request::RestartTransport { id: transport } => {
                 return self.restart_transport(key, id, transport);
             }
-            Request::CreateReceiver(request) => self.create_receiver(key, request, out),
-            Request::PauseReceiver(command) => self.pause_receiver(key, &command, out),
+            Request::CreateReceiver(request) => self.create_receiver(now, key, request, out),
+            Request::PauseReceiver(command) => self.pause_receiver(now, key, &command, out),
             Request::ResumeReceiver(command) => self.resume_receiver(now, key, &command, out),
             Request::EnableSender(request) => self.enable_sender(now, key, &request, out),
             Request::PlaySender(command) => self.play_sender(now, key, &command, out),
@@ -196,7 +197,11 @@ impl Router {
         }
         match notification {
             Notification::Leave { app_data } => {
-                self.close_peer(key, CloseReason::Left, app_data.as_ref(), out);
+                let farewell = peer_left(&self.peers[key].name, app_data.as_ref());
+                // Whoever has had too much told goes without another word.
+                let may = self.charge(now, key, farewell.len()).is_ok();
+                let app_data = app_data.as_ref().filter(|_| may);
+                self.close_peer(key, CloseReason::Left, app_data, out);
             }
             Notification::UpdateTransport { id, dtls_parameters } => {
                 let transport = self.transport_of(key, id)?;
@@ -208,17 +213,44 @@ impl Router {
             }
             Notification::CloseTransport { id, app_data } => {
                 let transport = self.transport_of(key, id)?;
+                let receivers = self.transports[transport].receivers().count();
+                self.charge_closing(now, key, receivers, app_data.as_ref())?;
                 self.close_transport(transport, app_data.as_ref(), out);
             }
             Notification::CloseReceiver { id, app_data } => {
                 let receiver = self.receiver_of(key, id)?;
+                self.charge_closing(now, key, 1, app_data.as_ref())?;
                 self.close_receiver(receiver, app_data.as_ref(), out);
             }
         }
         Ok(())
     }
 
-    fn join(&mut self, key: PeerKey, id: u64, join: Join, out: &mut impl Outbox) -> Response {
+    /// Whether everybody may be told of the end of so many Receivers.
+    fn charge_closing(
+        &mut self,
+        now: Timestamp,
+        key: PeerKey,
+        receivers: usize,
+        app_data: Option<&AppData>,
+    ) -> Result<(), Error> {
+        let each = Announcement::sender_closed(&self.peers[key].name, app_data).len();
+        self.charge(now, key, receivers * each)
+    }
+
+    fn join(
+        &mut self,
+        now: Timestamp,
+        key: PeerKey,
+        id: u64,
+        join: Join,
+        out: &mut impl Outbox,
+    ) -> Response {
+        let app_data = join.app_data.as_ref();
+        let announcement = notification::new_peer(&self.peers[key].name, app_data);
+        self.check_held(key, app_data)?;
+        self.charge(now, key, announcement.len())?;
+        self.hold(key, audience::size(app_data) as isize);
         let peer = &mut self.peers[key];
         peer.joined = true;
         peer.app_data = join.app_data;
@@ -226,7 +258,6 @@ impl Router {
         peer.wants_transport_state = join.notify.contains(&Notify::TransportState);
         peer.wants_room_closed = join.notify.contains(&Notify::RoomClosed);
         let room = peer.room;
-        let announcement = notification::new_peer(&peer.name, peer.app_data.as_ref());
         let mut receivers = Vec::new();
         let others = self.rooms[room].peers.iter().map(|other| (*other, &self.peers[*other]));
         for (other, theirs) in others.filter(|(other, theirs)| *other != key && theirs.joined) {
@@ -261,7 +292,13 @@ impl Router {
         let source = &self.receivers.get(receiver)?.source;
         let peer = self.peers.get_mut(key)?;
         let decodes = peer.capabilities.as_ref().is_none_or(|known| known.can_decode(source));
-        (decodes && peer.rights.receive).then(|| peer.subscriptions.announce(receiver))
+        if !decodes || !peer.rights.receive {
+            return None;
+        }
+        let id = peer.subscriptions.announce(receiver, |it| self.receivers.contains_key(it));
+        let listeners = &mut self.receivers.get_mut(receiver)?.listeners;
+        listeners.push((key, id), |(peer, _)| self.peers.contains_key(*peer));
+        Some(id)
     }
 
     /// Says something to every joined peer of a room but one.
