@@ -65,15 +65,20 @@ impl Room {
 
     /// An SSRC that this room has not had before, not even for a Sender that has closed: a viewer's
     /// key outlives the Senders, and no packet index may be used twice under it with one SSRC. Nor
-    /// has a client said that it sends under it.
-    pub(super) fn draw_ssrc(&mut self) -> Ssrc {
+    /// has a client said that it sends under it, `source` included, which is about to be declared.
+    pub(super) fn draw_ssrc(&mut self, source: &SourceParameters) -> Ssrc {
         loop {
-            self.last_ssrc = self.last_ssrc.wrapping_add(SSRC_STEP);
-            let ssrc = Ssrc(self.last_ssrc);
-            if !self.rx_ssrcs.contains_key(&ssrc) && !self.tx_ssrcs.contains(&ssrc) {
+            let ssrc = self.next_ssrc();
+            let sent = source.ssrcs().any(|it| it == ssrc) || self.rx_ssrcs.contains_key(&ssrc);
+            if !sent && !self.tx_ssrcs.contains(&ssrc) {
                 return ssrc;
             }
         }
+    }
+
+    fn next_ssrc(&mut self) -> Ssrc {
+        self.last_ssrc = self.last_ssrc.wrapping_add(SSRC_STEP);
+        Ssrc(self.last_ssrc)
     }
 
     /// A client sends these.
@@ -109,7 +114,7 @@ mod tests {
     fn no_ssrc_is_drawn_twice() {
         let mut room = Room::new("room", 7);
         // Of so many random numbers some 40 would be equal to an earlier one.
-        let drawn: HashSet<_> = (0..600_000).map(|_| room.draw_ssrc()).collect();
+        let drawn: HashSet<_> = (0..600_000).map(|_| room.next_ssrc()).collect();
         assert_eq!(drawn.len(), 600_000);
     }
 }

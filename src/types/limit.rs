@@ -39,6 +39,9 @@ pub const FRAGMENT_MAX: usize = 32 * 1024;
 /// Largest `appData` in bytes of JSON (PROTOCOL section 4).
 pub const APP_DATA_MAX: usize = 16 * 1024;
 
+/// How many arrays and objects of an `appData` may be inside one another.
+pub const APP_DATA_DEPTH_MAX: usize = 32;
+
 /// Bytes of `appData` that one peer and its Receivers are described by, all together. Above it 429.
 pub const APP_DATA_PER_PEER_MAX: usize = 64 * 1024;
 

@@ -146,10 +146,10 @@ impl Router {
                 return Err(Error::bad_request(format!("{reason}: {ssrc}")));
             }
         }
-        let tx_ssrc = room.draw_ssrc();
+        let tx_ssrc = room.draw_ssrc(&request.source);
         // Every video codec has rtx in the server's table, whatever the source brings.
         let has_rtx = request.source.kind == Kind::Video;
-        let tx_rtx_ssrc = has_rtx.then(|| room.draw_ssrc());
+        let tx_rtx_ssrc = has_rtx.then(|| room.draw_ssrc(&request.source));
         let cname = self.cname(key, &request.source);
         let origin = Origin {
             id: request.id,
