@@ -1,8 +1,6 @@
 //! Where a shard's Router says things: datagrams into the send arena, text to the queue of its
 //! client's connection, what happens to the journal.
 
-use std::cell::Cell;
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -13,7 +11,7 @@ use super::journal::Journal;
 use crate::net::{FlushReport, Tx, TxArena};
 use crate::protocol::Message;
 use crate::sfu::{CloseReason, Outbox, RoomEvent};
-use crate::signal::{Close, Outgoing};
+use crate::signal::{Close, Outgoing, Queues};
 use crate::types::limit::SIGNAL_QUEUES_MAX;
 use crate::types::{ConnectionId, DropReason, Path, PeerKey, ShardStats};
 
@@ -25,10 +23,7 @@ pub(super) struct ShardOutbox {
     /// What became of the datagrams since the last [`ShardOutbox::settle`].
     report: FlushReport,
     clients: SecondaryMap<PeerKey, Rc<Outgoing>>,
-    /// Bytes that are queued for all of them; what several share counts for each.
-    queued: Rc<Cell<usize>>,
-    /// How many of them there may be before it is worth to look what memory they really take.
-    queued_max: usize,
+    queues: Queues,
     wires: HashMap<ConnectionId, Rc<Wire>>,
     last_wire: u32,
     journal: Journal,
@@ -42,8 +37,7 @@ impl ShardOutbox {
             tx,
             report: FlushReport::default(),
             clients: SecondaryMap::new(),
-            queued: Rc::default(),
-            queued_max: SIGNAL_QUEUES_MAX,
+            queues: Queues::new(SIGNAL_QUEUES_MAX),
             wires: HashMap::new(),
             last_wire: 0,
             journal,
@@ -57,30 +51,12 @@ impl ShardOutbox {
 
     /// A queue for one more client.
     pub(super) fn queue(&self) -> Rc<Outgoing> {
-        Rc::new(Outgoing::counted_in(&self.queued))
+        self.queues.queue()
     }
 
-    /// Sees to it that what waits for clients does not take more than [`SIGNAL_QUEUES_MAX`]: those
-    /// go whose queues hold most of it. Now and then; looking costs time in proportion to what is
-    /// queued, so it is done again only when that has grown by a quarter.
+    /// Keeps what waits for clients within its bound.
     pub(super) fn relieve(&mut self) {
-        let queued = self.queued.get();
-        if queued <= self.queued_max {
-            self.queued_max = self.queued_max.min((queued * 5 / 4).max(SIGNAL_QUEUES_MAX));
-            return;
-        }
-        let queues = self.clients.values().map(|outgoing| (outgoing.held(), outgoing));
-        let mut queues: Vec<_> = queues.filter(|(held, _)| *held > 0).collect();
-        queues.sort_unstable_by_key(|(held, _)| Reverse(*held));
-        let mut all: usize = queues.iter().map(|(held, _)| held).sum();
-        for (held, outgoing) in queues {
-            if all <= SIGNAL_QUEUES_MAX {
-                break;
-            }
-            outgoing.give_up();
-            all -= held;
-        }
-        self.queued_max = (self.queued.get() * 5 / 4).max(SIGNAL_QUEUES_MAX);
+        self.queues.relieve(self.clients.values());
     }
 
     /// From now on what is said to `peer` goes to `outgoing`.
