@@ -1,6 +1,6 @@
 //! What coming and going costs in large rooms: one call of the Router each, during which its shard
-//! forwards nothing. A peer joins, makes as many Receivers as it may, and leaves; nothing is
-//! enabled, nobody is behind a socket.
+//! forwards nothing. Some of its peers have as many Receivers as they may; a peer joins, makes one
+//! more, and one of those that came first leaves. Nothing is enabled, nobody is behind a socket.
 //!
 //! A Router of the simulator's is used; `tests/sim` is compiled in for that.
 
@@ -35,6 +35,9 @@ use sim::{client, knowledge, link, netem, observer, record, rtcp, source, stun, 
 /// How often each is measured; the median counts.
 const ROUNDS: usize = 9;
 
+/// Peers that send.
+const SPEAKERS: usize = 64;
+
 /// Nobody listens: what is said is made and thrown away.
 struct Sink;
 
@@ -64,10 +67,16 @@ impl Room {
         let World { router, now, .. } = World::new(1);
         let mut room = Self { router, now, sources: fastrand::Rng::with_seed(1) };
         for peer in 0..peers {
-            let key = room.open(&peer.to_string());
-            room.request(key, "join", &json!({"appData": {"displayName": "Somebody"}}));
+            room.join(&peer.to_string());
         }
         room
+    }
+
+    fn join(&mut self, name: &str) -> (PeerKey, Duration) {
+        let key = self.open(name);
+        let time = self.request(key, "join", &json!({"appData": {"displayName": "Somebody"}}));
+        self.request(key, "createTransport", &json!({"id": 1, "options": {}}));
+        (key, time)
     }
 
     fn open(&mut self, name: &str) -> PeerKey {
@@ -104,17 +113,23 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 fn main() {
-    println!("peers in the room: join, one of {RECEIVERS_PER_PEER_MAX} new sources, leave");
+    println!("peers in the room: join, a new source, leave");
     for peers in [300, 1000, 3000] {
-        let mut room = Room::new(peers);
+        let mut room = Room::new(peers - SPEAKERS);
+        let speakers: Vec<_> =
+            (0..SPEAKERS).map(|peer| room.join(&format!("speaker{peer}")).0).collect();
+        for speaker in &speakers {
+            for id in 1..=RECEIVERS_PER_PEER_MAX as u32 {
+                room.send(*speaker, id);
+            }
+        }
         let (mut joins, mut sources, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
-            let key = room.open(&format!("guest{round}"));
-            joins.push(room.request(key, "join", &json!({})));
-            room.request(key, "createTransport", &json!({"id": 1, "options": {}}));
-            let all = (1..=RECEIVERS_PER_PEER_MAX as u32).map(|id| room.send(key, id));
-            sources.push(median(all.collect()));
-            leaves.push(room.time(|room| room.router.handle_closed(key, "gone", &mut Sink)));
+        for (round, speaker) in speakers.into_iter().take(ROUNDS).enumerate() {
+            let (key, joined) = room.join(&format!("guest{round}"));
+            joins.push(joined);
+            sources.push(room.send(key, 1));
+            let leave = |room: &mut Room| room.router.handle_closed(speaker, "gone", &mut Sink);
+            leaves.push(room.time(leave));
         }
         let [join, source, leave] = [joins, sources, leaves].map(median);
         println!("{peers}: {join:?}, {source:?}, {leave:?}");

@@ -1,7 +1,6 @@
 //! JSON that is handed on unread, and the way from a bad value to a reason that names it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -84,9 +83,9 @@ impl<'de> Deserialize<'de> for AppData {
     }
 }
 
-/// A value that every reader of JSON understands, and all in the same way: nested no deeper than
-/// [`APP_DATA_DEPTH_MAX`], numbers that are finite as doubles, texts that are Unicode (no half of a
-/// surrogate pair), each member of an object once. Looked through once, and thrown away.
+/// A value that every reader of JSON can take in: nested no deeper than [`APP_DATA_DEPTH_MAX`],
+/// numbers that are finite as doubles, texts that are Unicode (no half of a surrogate pair). Looked
+/// through once, and thrown away.
 struct Legible {
     /// How many arrays and objects it is in.
     depth: usize,
@@ -153,12 +152,7 @@ impl<'de> Visitor<'de> for Legible {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let depth = self.inner()?;
-        let mut names = HashSet::new();
-        while let Some(Text(name)) = members.next_key()? {
-            if names.contains(&name) {
-                return Err(A::Error::custom(format_args!("member {name:?} a second time")));
-            }
-            names.insert(name);
+        while let Some(Text(_)) = members.next_key()? {
             members.next_value_seed(Legible { depth })?;
         }
         Ok(())
@@ -291,7 +285,7 @@ mod tests {
             "12345678901234567890123456789",
             "1e-999",
             r#""\u0000\ud83d\ude00""#,
-            r#"{"a":{"a":1},"A":[null,true,false]}"#,
+            r#"{"a":{"a":1},"A":[null,true,false],"a":2}"#,
             &deep,
             &wide,
         ] {
@@ -309,7 +303,6 @@ mod tests {
             (r#""\ud800""#, "unexpected end of hex escape"),
             (r#"{"\udc00":1}"#, "lone leading surrogate in hex escape"),
             (r#""\ud800\ud800""#, "lone leading surrogate in hex escape"),
-            (r#"[{"a":1,"\u0061":2}]"#, r#"member "a" a second time"#),
         ] {
             let error = app_data(bad).unwrap_err();
             assert_eq!(error.code, ErrorCode::BadRequest);

@@ -148,7 +148,7 @@ test('rooms do not hear each other, and end with their last peer', async () => {
   again.drop();
 });
 
-test('appData is handed on unread, whatever JSON it is', async () => {
+test('appData is handed on as it is, whatever JSON it is', async () => {
   const room = newRoom();
   const watcher = await Raw.open(server, room, 'watcher');
   await watcher.request(1, 'join', {});
@@ -164,6 +164,25 @@ test('appData is handed on unread, whatever JSON it is', async () => {
     assert.equal((await watcher.next()).method, 'peerLeft');
   }
   watcher.close();
+});
+
+test('appData that would be the end of another client is refused', async () => {
+  const room = newRoom();
+  const watcher = await Client.join(server, room, 'watcher');
+  const peer = await Raw.open(server, room, 'peer');
+  const nested = (depth) => '['.repeat(depth) + ']'.repeat(depth);
+  for (const value of [nested(33), nested(8000), '[1e999]', '"\\ud800"']) {
+    peer.text(`{"request":true,"id":1,"method":"join","data":{"appData":${value}}}`);
+    const { errorCode, errorReason } = await peer.next();
+    assert.equal(errorCode, 400);
+    assert.match(errorReason, /^appData: /);
+  }
+  await watcher.quiet();
+  peer.text(`{"request":true,"id":2,"method":"join","data":{"appData":${nested(32)}}}`);
+  assert.equal((await peer.next()).ok, true);
+  assert.equal((await watcher.next('newPeer')).name, 'peer');
+  peer.close();
+  watcher.drop();
 });
 
 test('a null is as good as absent', async () => {
