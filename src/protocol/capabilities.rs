@@ -199,7 +199,7 @@ fn entries(spec: &'static CodecSpec) -> impl Iterator<Item = CodecEntry> {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Object<CapabilitiesWire>")]
 pub struct ClientCapabilities {
-    /// Each once; what corinth does not know is left out.
+    /// Each once; what corinth does not serve is left out.
     formats: Vec<Format>,
 }
 
@@ -243,7 +243,10 @@ impl TryFrom<Object<CapabilitiesWire<'_>>> for ClientCapabilities {
             };
             let fmtp = codec.parameters.clone().unwrap_or_default();
             let format = Format::identify(kind, name, codec.clock_rate, codec.channels, &fmtp);
-            formats.extend(format.filter(|format| !formats.contains(format)));
+            // What the server never sends, there may be hundreds of; each would be asked for with
+            // every source of the room.
+            let served = format.filter(|format| CodecSpec::find(*format).is_some());
+            formats.extend(served.filter(|format| !formats.contains(format)));
         }
         Ok(Self { formats })
     }
