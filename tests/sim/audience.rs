@@ -14,6 +14,7 @@ use corinth::types::{DropReason, Kind, Path, PeerKey, Refusal, Rights, Timestamp
 use serde_json::{Value, json};
 
 use crate::link::Plan;
+use crate::record::Said;
 use crate::source::Source;
 use crate::world::media::SEND;
 use crate::world::{Who, World};
@@ -84,12 +85,24 @@ fn a_notification_beyond_the_budget_is_ignored_and_a_leave_is_shortened() {
     }
     assert_eq!(world.drops(DropReason::SignalIgnored), before + 2);
     world.assert_truth("room");
-    let listener = world.members("room").find(|who| *who != speaker).expect("somebody");
-    let heard = world[listener].heard;
-    world.notify(speaker, "leave", json!({"appData": longest()}));
-    assert_eq!(world[speaker].closed, Some(CloseReason::Left));
-    assert_eq!(world[listener].heard, heard + 1, "it has left");
-    world.assert_truth("room");
+    let text = json!({"notification": true, "method": "leave", "data": {"appData": longest()}});
+    let key = world[speaker].key;
+    world.router.handle_text(world.now, key, &text.to_string(), &mut world.out);
+    let (mut told, mut closed) = (0, 0);
+    for said in world.out.drain() {
+        match said {
+            Said::Text(_, text) => {
+                assert!(text.contains(r#""method":"peerLeft""#) && text.len() < 200, "{text}");
+                told += 1;
+            }
+            Said::Close(who, reason) => {
+                assert_eq!((who, reason), (key, CloseReason::Left));
+                closed += 1;
+            }
+            Said::Datagram(..) => {}
+        }
+    }
+    assert_eq!((told, closed), (300, 1));
 }
 
 /// `createReceiver` with so long an `appData`.
