@@ -5,6 +5,7 @@
 //! A Router of the simulator's is used; `tests/sim` is compiled in for that.
 
 #![expect(dead_code, reason = "the simulator has words for much more than this")]
+#![expect(clippy::print_stdout, reason = "it is a program that prints")]
 
 #[path = "../tests/sim"]
 mod sim {
