@@ -25,6 +25,30 @@ test('join answers with capabilities and the peers that are there', async () => 
   for (const client of [alice, bob]) client.drop();
 });
 
+test('the answer to join comes whole, however much there is to tell', async () => {
+  const room = newRoom();
+  const appData = 'ü'.repeat(8 * 1024 - 1);
+  const peers = [];
+  for (let i = 0; i < 20; i += 1) {
+    const peer = await Client.join(server, room, `peer${i}`, { appData });
+    await sendTransport(peer);
+    for (let id = 1; id <= 3; id += 1) {
+      const more = id === 1 ? { appData } : { appData: `${id} of ${i}` };
+      await peer.request('createReceiver', audio(id, 1, more));
+    }
+    peers.push(peer);
+  }
+  const last = await Client.join(server, room, 'last');
+  assert.deepEqual(last.joined.peers.map((peer) => peer.name), peers.map((_, i) => `peer${i}`));
+  for (const [i, { senders, appData: given }] of last.joined.peers.entries()) {
+    assert.equal(given, appData);
+    const expected = [appData, `2 of ${i}`, `3 of ${i}`];
+    assert.deepEqual(senders.map((sender) => sender.appData), expected);
+    assert.deepEqual(senders.map((sender) => sender.id), [1, 2, 3].map((id) => 3 * i + id));
+  }
+  for (const client of [last, ...peers]) client.drop();
+});
+
 test('capabilities are the table of PROTOCOL section 6', async () => {
   const client = await Client.join(server, newRoom(), 'a');
   const { codecs, headerExtensions, fecMechanisms } = client.joined.rtpCapabilities;
