@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::program::Serving;
-use common::{Client, refusals, server, total, wait_until_empty};
+use common::{Client, get, refusals, server, total, wait_until_empty};
 use serde_json::{Value, json};
 use tungstenite::Message;
 
@@ -182,7 +182,7 @@ fn a_large_room_can_be_joined_by_whoever_reads_at_its_pace() {
 /// one that takes none is given up.
 #[test]
 fn slow_is_who_takes_nothing_and_not_whoever_is_told_much() {
-    let server = server(1, &[]);
+    let server = server(1, &["--ping-interval", "100"]);
     let http = server.http_addr();
     let mut deaf = Client::slow(http, "room", "deaf");
     deaf.join();
@@ -215,6 +215,8 @@ fn slow_is_who_takes_nothing_and_not_whoever_is_told_much() {
     let taken = reads.unwrap().join().unwrap();
     assert!(taken < 1 << 20, "most waits for it: {taken} bytes were taken");
     assert_eq!(total(http, "slowReaders"), 1);
+    let page = get(http, "/metrics");
+    assert!(page.contains("corinth_slow_readers_total{shard=\"0\"} 1\n"), "{page}");
     assert_eq!(total(http, "peers"), 2, "it is still there");
     let _ = slow.socket.get_mut().flush();
     server.stop().unwrap();
