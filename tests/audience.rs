@@ -21,21 +21,33 @@ fn longest() -> Value {
     json!("x".repeat(16 * 1024 - 2))
 }
 
-/// Joins and makes a transport and so many sources, each with `app_data`.
-fn source_of(client: &mut Client, sources: u32, app_data: &Value) {
+/// Joins and makes a transport.
+fn enter(client: &mut Client, app_data: &Value) {
     client.request("join", json!({ "appData": app_data }));
     client.request("createTransport", json!({ "id": 1, "options": {} }));
-    for id in 1..=sources {
-        let opus = json!([{ "name": "opus", "mimeType": "audio/opus", "clockRate": 48000,
-            "channels": 2, "payloadType": 111 }]);
-        let encodings = json!([{ "ssrc": id }]);
-        let parameters = json!({ "muxId": id.to_string(), "codecs": opus, "encodings": encodings });
-        client.request(
-            "createReceiver",
-            json!({ "id": id, "kind": "audio", "transportId": 1, "rtpParameters": parameters,
-                "appData": app_data }),
-        );
-    }
+}
+
+/// Makes a source, as soon as it may.
+fn source(client: &mut Client, id: u32, app_data: &Value) {
+    let opus = json!([{ "name": "opus", "mimeType": "audio/opus", "clockRate": 48000,
+        "channels": 2, "payloadType": 111 }]);
+    let encodings = json!([{ "ssrc": id }]);
+    let parameters = json!({ "muxId": id.to_string(), "codecs": opus, "encodings": encodings });
+    let data = json!({ "id": id, "kind": "audio", "transportId": 1, "rtpParameters": parameters,
+        "appData": app_data });
+    let made = (0..1000).any(|_| {
+        let request = client.send_request("createReceiver", data.clone());
+        let mut answers = std::iter::repeat_with(|| client.message());
+        let answer = answers.find(|it| it["response"] == true && it["id"] == request);
+        let answer = answer.expect("an answer");
+        let too_soon = answer["errorCode"] == 429;
+        assert!(too_soon || answer["ok"] == true, "{answer}");
+        if too_soon {
+            thread::sleep(Duration::from_millis(20));
+        }
+        !too_soon
+    });
+    assert!(made, "source {id}");
 }
 
 /// Everything that comes is read, and thrown away, until the connection ends.
@@ -46,14 +58,15 @@ fn drain(client: &Client) {
 }
 
 /// Peers that are described by all that they may be, and read what they are told.
-fn crowd(http: SocketAddr, room: &str, peers: u32) -> Vec<Client> {
-    let describe = |peer: u32| {
-        let mut client = Client::connect(http, room, &peer.to_string());
-        source_of(&mut client, 3, &longest());
-        drain(&client);
-        client
-    };
-    (0..peers).map(describe).collect()
+fn crowd(http: SocketAddr, room: &str) -> Vec<Client> {
+    let mut crowd: Vec<_> =
+        (0..PEERS).map(|peer| Client::connect(http, room, &peer.to_string())).collect();
+    crowd.iter_mut().for_each(|client| enter(client, &longest()));
+    for id in 1..=3 {
+        crowd.iter_mut().for_each(|client| source(client, id, &longest()));
+    }
+    crowd.iter().for_each(drain);
+    crowd
 }
 
 /// How often a client is told of a pause or its end before `talker` has left.
@@ -75,7 +88,8 @@ fn a_burst_of_one_peer_closes_nobody_who_reads() {
     let server = server(1, &[]);
     let http = server.http_addr();
     let mut talker = Client::connect(http, "room", "talker");
-    source_of(&mut talker, 1, &Value::Null);
+    enter(&mut talker, &Value::Null);
+    source(&mut talker, 1, &Value::Null);
     let listeners: Vec<_> = (0..LISTENERS)
         .map(|listener| {
             let mut client = Client::connect(http, "room", &listener.to_string());
@@ -101,7 +115,7 @@ fn a_burst_of_one_peer_closes_nobody_who_reads() {
     assert_eq!(refusals(http, "audience"), refused as u64);
     talker.notify("leave", json!({}));
     let heard: Vec<_> = listeners.into_iter().map(|it| it.join().unwrap()).collect();
-    assert!((10..60).contains(&heard[0]), "{heard:?}");
+    assert!((1..60).contains(&heard[0]), "{heard:?}");
     assert!(heard.iter().all(|it| *it == heard[0]), "{heard:?}");
     wait_until_empty(http);
     server.stop().unwrap();
@@ -118,7 +132,7 @@ fn memory(serving: &Serving) -> usize {
 fn who_joins_a_large_room_and_does_not_read_costs_little() {
     let serving = Serving::start(&["--shards", "1", "--log", "error"]);
     let http = serving.http;
-    let _crowd = crowd(http, "room", PEERS);
+    let _crowd = crowd(http, "room");
     let before = memory(&serving);
     let deaf: Vec<_> = (0..30)
         .map(|peer| {
@@ -146,7 +160,7 @@ fn who_joins_a_large_room_and_does_not_read_costs_little() {
 fn a_large_room_can_be_joined_by_whoever_reads_at_its_pace() {
     let server = server(1, &[]);
     let http = server.http_addr();
-    let _crowd = crowd(http, "room", PEERS);
+    let _crowd = crowd(http, "room");
     let mut slow = Client::slow(http, "room", "slow");
     let id = slow.send_request("join", json!({}));
     // A few of its bytes have come when somebody else joins, and leaves.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::protocol::{AppData, ClientCapabilities};
-use crate::types::limit::{AUDIENCE_BURST_SECONDS, AUDIENCE_RATE, REQUESTS_BURST_SECONDS};
+use crate::types::limit::{
+    AUDIENCE_BURST_SECONDS, AUDIENCE_RATE, AUDIENCE_START, AUDIENCE_START_EACH,
+    REQUESTS_BURST_SECONDS,
+};
 use crate::types::{
     PeerKey, ReceiverId, ReceiverKey, Rights, RoomKey, SenderId, SenderKey, Timestamp, TransportId,
     TransportKey,
@@ -32,7 +35,13 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(room: RoomKey, name: &str, rights: Rights, budget: Budget) -> Self {
+    pub(super) fn new(
+        room: RoomKey,
+        name: &str,
+        rights: Rights,
+        budget: Budget,
+        audience: Audience,
+    ) -> Self {
         Self {
             room,
             name: name.into(),
@@ -46,7 +55,7 @@ impl Peer {
             transports: BTreeMap::new(),
             receivers: BTreeMap::new(),
             subscriptions: Subscriptions::default(),
-            audience: Audience::new(budget.filled_at),
+            audience,
             budget,
         }
     }
@@ -191,9 +200,10 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    /// A full one.
-    fn new(now: Timestamp) -> Self {
-        Self { left: AUDIENCE_RATE * AUDIENCE_BURST_SECONDS, filled_at: now }
+    /// For somebody who comes where so many are. Far from full, lest who comes often has much.
+    pub(super) fn new(now: Timestamp, listeners: usize) -> Self {
+        let left = AUDIENCE_START.max(AUDIENCE_START_EACH * listeners as u64);
+        Self { left: left.min(AUDIENCE_RATE * AUDIENCE_BURST_SECONDS), filled_at: now }
     }
 
     /// Takes so many bytes off, all or none.

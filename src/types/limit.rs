@@ -105,6 +105,13 @@ pub const AUDIENCE_RATE: u64 = 16_000_000;
 /// The same at once, as seconds of it: in a room of 3000 some twenty new sources.
 pub const AUDIENCE_BURST_SECONDS: u64 = 4;
 
+/// What of that a connection begins with, at least, so that nobody has more for coming again and
+/// again: 31 KB for each in a room of [`AUDIENCE_MIN`].
+pub const AUDIENCE_START: u64 = AUDIENCE_RATE / 2;
+
+/// The same for each who is in a larger room: it joins, and has a few sources announced.
+pub const AUDIENCE_START_EACH: u64 = 6_000;
+
 /// A room of fewer counts as if it were so many. So nobody is told more than 250 KB at once and 62
 /// KB a second by any one other client, which is a small part of [`SIGNAL_UNREAD_MAX`].
 pub const AUDIENCE_MIN: usize = 256;

@@ -35,6 +35,8 @@ fn lecture(seed: u64, listeners: usize) -> (World, Who) {
         let listener = world.connect("room", &listener.to_string());
         world.join(listener);
     }
+    // It has earned all that there is to be earned.
+    world.run_for(Duration::from_secs(4));
     (world, speaker)
 }
 
@@ -71,6 +73,26 @@ fn what_many_are_told_is_charged_for_each_of_them() {
         world.run_for(Duration::from_secs(2));
         let more = toggle(&mut world, speaker, 80, &longest());
         assert!((1..=done / 2 + 1).contains(&more), "{more} after {done} to {listeners}");
+        world.assert_truth("room");
+    }
+}
+
+/// Once more, and again, and again.
+#[test]
+fn who_comes_again_has_no_more_told_for_it() {
+    for listeners in [2, 400] {
+        let (mut world, _) = lecture(7, listeners);
+        let listener = world.members("room").last().expect("somebody");
+        let heard = world[listener].heard;
+        for _ in 0..10 {
+            let guest = world.connect("room", "guest");
+            world.join(guest);
+            world.create_transport(guest, SEND, &Plan::SEND).expect("a transport");
+            world.send(guest, 1, Kind::Audio, SEND);
+            assert!(toggle(&mut world, guest, 10, &longest()) < 2);
+            world.drop_connection(guest);
+        }
+        assert!(world[listener].heard - heard < 10 * 5, "it is told of little else");
         world.assert_truth("room");
     }
 }
@@ -134,7 +156,7 @@ fn a_peer_is_described_by_so_much_and_what_closes_makes_room() {
     world.close_receiver(speaker, 2);
     describe(&mut world, speaker, 9, APP_DATA_MAX).expect("there is room again");
     world.close_transport(speaker, SEND);
-    world.settle();
+    world.run_for(Duration::from_secs(4));
     world.create_transport(speaker, SEND, &Plan::SEND).expect("a transport");
     for id in 1..=most - 1 {
         describe(&mut world, speaker, id, APP_DATA_MAX).expect("one more");
@@ -186,13 +208,14 @@ impl Crowd {
         self.out.last.contains(r#""ok":true"#)
     }
 
-    /// One more joins; whether it may, with so long an `appData`.
-    fn join(&mut self, bytes: usize) -> (PeerKey, bool) {
+    /// One more joins, at once or later; whether it may, with so long an `appData`.
+    fn join(&mut self, bytes: usize, pause: Duration) -> (PeerKey, bool) {
         self.names += 1;
         let name = self.names.to_string();
         let newcomer = Newcomer { room: "room", peer: &name, rights: Rights::PARTICIPANT };
         let key = self.router.handle_open(self.now, &newcomer, &mut self.out);
         let key = key.expect("there is room for a peer");
+        self.now = self.now + pause;
         (key, self.request(key, "join", json!({"appData": "x".repeat(bytes - 2)})))
     }
 }
@@ -200,11 +223,13 @@ impl Crowd {
 #[test]
 fn small_words_are_free_to_go_in_a_room_of_thousands() {
     let mut crowd = Crowd::new(6);
-    (0..3000).for_each(|_| assert!(crowd.join(100).1));
-    let (speaker, _) = crowd.join(100);
+    (0..3000).for_each(|_| assert!(crowd.join(100, Duration::ZERO).1));
+    let (speaker, _) = crowd.join(100, Duration::ZERO);
     assert!(crowd.request(speaker, "createTransport", json!({"id": SEND, "options": {}})));
     let mut rng = fastrand::Rng::with_seed(6);
-    for id in 1..=10 {
+    for id in 1..=12 {
+        // Three at once, and more as time goes by.
+        crowd.now = crowd.now + Duration::from_millis(if id > 3 { 500 } else { 0 });
         let source = Source::new(Kind::Video, SEND, id, &mut rng);
         let mut data = json!({"id": id, "kind": source.kind, "transportId": SEND});
         data["rtpParameters"] = source.rtp_parameters();
@@ -223,13 +248,14 @@ fn small_words_are_free_to_go_in_a_room_of_thousands() {
 #[test]
 fn a_room_is_described_by_so_much_and_each_peer_by_a_little_of_its_own() {
     let mut crowd = Crowd::new(5);
+    let pause = Duration::from_secs(4);
     let most = APP_DATA_PER_ROOM_MAX / (APP_DATA_MAX - APP_DATA_FREE);
-    let members: Vec<_> = (0..most).map(|_| crowd.join(APP_DATA_MAX)).collect();
+    let members: Vec<_> = (0..most).map(|_| crowd.join(APP_DATA_MAX, pause)).collect();
     assert!(members.iter().all(|(_, joined)| *joined));
-    assert!(!crowd.join(APP_DATA_MAX).1, "one too many");
+    assert!(!crowd.join(APP_DATA_MAX, pause).1, "one too many");
     assert_eq!(crowd.router.stats().refusals(Refusal::AppData), 1);
-    assert!(crowd.join(APP_DATA_FREE).1, "that much is anybody's");
+    assert!(crowd.join(APP_DATA_FREE, pause).1, "that much is anybody's");
     crowd.router.handle_closed(members[7].0, "gone", &mut crowd.out);
-    assert!(crowd.join(APP_DATA_MAX).1, "there is room again");
+    assert!(crowd.join(APP_DATA_MAX, pause).1, "there is room again");
     crowd.router.assert_consistent();
 }

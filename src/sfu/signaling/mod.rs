@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::Outbox;
 use super::event::{Happening, RoomEvent};
 use super::outbox::{CloseReason, Newcomer};
-use super::peer::{Budget, Peer, Verdict};
+use super::peer::{Audience, Budget, Peer, Verdict};
 use super::room::Room;
 use super::router::Router;
 use crate::protocol::notification::peer_left;
@@ -49,7 +49,8 @@ impl Router {
         }
         let budget = Budget::new(now, self.config.limits.requests_per_second);
         // The new connection is in the room before the old one leaves it, so that the room stays.
-        let key = self.peers.insert(Peer::new(room_key, peer, rights, budget));
+        let audience = Audience::new(now, peers);
+        let key = self.peers.insert(Peer::new(room_key, peer, rights, budget, audience));
         self.rooms[room_key].add(peer, key);
         self.stats.peers += 1;
         self.tell(key, Happening::PeerConnected, out);

@@ -33,8 +33,7 @@ test('the answer to join comes whole, however much there is to tell', async () =
     const peer = await Client.join(server, room, `peer${i}`, { appData });
     await sendTransport(peer);
     for (let id = 1; id <= 3; id += 1) {
-      const more = id === 1 ? { appData } : { appData: `${id} of ${i}` };
-      await peer.request('createReceiver', audio(id, 1, more));
+      await peer.request('createReceiver', audio(id, 1, { appData: `${id} of ${i}` }));
     }
     peers.push(peer);
   }
@@ -42,7 +41,7 @@ test('the answer to join comes whole, however much there is to tell', async () =
   assert.deepEqual(last.joined.peers.map((peer) => peer.name), peers.map((_, i) => `peer${i}`));
   for (const [i, { senders, appData: given }] of last.joined.peers.entries()) {
     assert.equal(given, appData);
-    const expected = [appData, `2 of ${i}`, `3 of ${i}`];
+    const expected = [1, 2, 3].map((id) => `${id} of ${i}`);
     assert.deepEqual(senders.map((sender) => sender.appData), expected);
     assert.deepEqual(senders.map((sender) => sender.id), [1, 2, 3].map((id) => 3 * i + id));
   }
