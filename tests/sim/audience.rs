@@ -228,8 +228,8 @@ fn small_words_are_free_to_go_in_a_room_of_thousands() {
     assert!(crowd.request(speaker, "createTransport", json!({"id": SEND, "options": {}})));
     let mut rng = fastrand::Rng::with_seed(6);
     for id in 1..=12 {
-        // Three at once, and more as time goes by.
-        crowd.now = crowd.now + Duration::from_millis(if id > 3 { 500 } else { 0 });
+        // Five at once, and more as time goes by.
+        crowd.now = crowd.now + Duration::from_millis(if id > 5 { 500 } else { 0 });
         let source = Source::new(Kind::Video, SEND, id, &mut rng);
         let mut data = json!({"id": id, "kind": source.kind, "transportId": SEND});
         data["rtpParameters"] = source.rtp_parameters();
