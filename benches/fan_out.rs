@@ -25,6 +25,7 @@ mod sim {
 use std::cell::RefCell;
 use std::hint::black_box;
 
+use corinth::protocol::Message;
 use corinth::sfu::{CloseReason, Outbox};
 use corinth::transport::srtp::{PacketIndex, SrtpProfile, SrtpTx};
 use corinth::types::limit::DATAGRAM_MAX;
@@ -74,7 +75,7 @@ impl Outbox for Sink {
         self.next = (self.next + 1) % self.slots.len();
     }
 
-    fn text(&mut self, _: PeerKey, _: String) {}
+    fn text(&mut self, _: PeerKey, _: Message) {}
 
     fn close(&mut self, _: PeerKey, _: CloseReason) {}
 }

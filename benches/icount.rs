@@ -26,6 +26,7 @@ mod sim {
 
 use std::hint::black_box;
 
+use corinth::protocol::Message;
 use corinth::sfu::{CloseReason, Outbox, Router};
 use corinth::types::limit::DATAGRAM_MAX;
 use corinth::types::{Kind, Path, PeerKey, Timestamp};
@@ -66,7 +67,7 @@ impl Outbox for Sink {
         self.datagrams += 1;
     }
 
-    fn text(&mut self, _: PeerKey, _: String) {}
+    fn text(&mut self, _: PeerKey, _: Message) {}
 
     fn close(&mut self, _: PeerKey, _: CloseReason) {}
 }

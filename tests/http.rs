@@ -3,7 +3,6 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Client, exchange, get, server, status, tcp, wait_until_empty};
@@ -164,21 +163,11 @@ fn what_comes_with_the_upgrade_is_not_lost_on_the_way_to_its_shard() {
     server.stop().unwrap();
 }
 
-/// A connection whose client's kernel takes little before it says stop.
-fn slow_client(http: SocketAddr, room: &str, peer: &str) -> Client {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&http.into()).unwrap();
-    let stream: std::net::TcpStream = socket.into();
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    Client::connect_on(stream, http, room, peer).unwrap()
-}
-
 #[test]
 fn a_slow_reader_is_closed_and_the_others_are_served() {
     let server = server(1, &[]);
     let http = server.http_addr();
-    let mut slow = slow_client(http, "room", "slow");
+    let mut slow = Client::slow(http, "room", "slow");
     slow.join();
     let mut talker = Client::connect(http, "room", "talker");
     talker.join();
@@ -206,7 +195,7 @@ fn a_slow_reader_is_closed_and_the_others_are_served() {
 fn a_flood_of_pings_is_bounded_too() {
     let server = server(1, &[]);
     let http = server.http_addr();
-    let mut slow = slow_client(http, "room", "slow");
+    let mut slow = Client::slow(http, "room", "slow");
     slow.socket.get_ref().set_write_timeout(Some(Duration::from_secs(5))).unwrap();
     let ping = Message::Ping(vec![0; 125].into());
     // Its pongs are not read; at some point nothing more is taken, or the connection is gone.

@@ -33,12 +33,12 @@ const CONFIG: &str = r#"
     max-peers-per-room = 3
     max-transports-per-peer = 1
     max-receivers-per-peer = 1
-    max-requests-per-second = 2
+    max-requests-per-second = 6
     max-connections-per-address = 1
     max-openings-per-address = 1
     max-visitors = 8
     max-visits-per-address = 10
-    max-app-data = 10
+        max-app-data = 16000
 "#;
 
 /// A server with one room, in which somebody is.
@@ -160,10 +160,18 @@ impl Scene {
                 ("createReceiver", source(1)),
                 ("createReceiver", source(2)),
             ]),
-            Refusal::Requests => self.say([(); 10].map(|()| ("requestKeyFrame", json!({})))),
+            Refusal::Requests => self.say([(); 30].map(|()| ("requestKeyFrame", json!({})))),
             Refusal::AppData => {
-                let data = json!({ "id": 1, "options": {}, "appData": "12345678901" });
+                let data = json!({ "id": 1, "options": {}, "appData": "x".repeat(16_000) });
                 self.say([("createTransport", data)]);
+            }
+            Refusal::Audience => {
+                let toggle = json!({ "id": 1, "appData": "x".repeat(15_000) });
+                let toggles = ["pauseReceiver", "resumeReceiver"].map(|it| (it, toggle.clone()));
+                let mut requests: [_; 22] = std::array::from_fn(|i| toggles[i % 2].clone());
+                requests[0] = ("createTransport", json!({ "id": 1, "options": {} }));
+                requests[1] = ("createReceiver", source(1));
+                self.say(requests);
             }
             Refusal::Full => self.overload(),
             Refusal::Draining => {

@@ -57,6 +57,7 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "keyFrameRequests": stats.key_frame_requests,
         "handshakeSteps": stats.handshake_steps,
         "dtlsConnected": stats.dtls_connected,
+        "slowReaders": stats.slow_readers,
         "drops": drops,
         "refusals": refusals,
     })

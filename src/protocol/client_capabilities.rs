@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::SourceParameters;
+use super::capabilities::CodecSpec;
 use super::fmtp::Fmtp;
 use super::format::Format;
 use super::json::{Object, Text, Word};
@@ -13,7 +14,7 @@ use crate::types::{Kind, Whole};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Object<CapabilitiesWire>")]
 pub struct ClientCapabilities {
-    /// Each once; what corinth does not know is left out.
+    /// Each once; what corinth does not serve is left out.
     pub(super) formats: Vec<Format>,
 }
 
@@ -58,7 +59,10 @@ impl TryFrom<Object<CapabilitiesWire<'_>>> for ClientCapabilities {
             let fmtp = codec.parameters.clone().unwrap_or_default();
             let channels = codec.channels.map(|Whole(channels)| channels);
             let format = Format::identify(kind, name, codec.clock_rate.0, channels, &fmtp);
-            formats.extend(format.filter(|format| !formats.contains(format)));
+            // What the server never sends, there may be hundreds of; each would be asked for with
+            // every source of the room.
+            let served = format.filter(|format| CodecSpec::find(*format).is_some());
+            formats.extend(served.filter(|format| !formats.contains(format)));
         }
         Ok(Self { formats })
     }

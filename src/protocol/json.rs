@@ -7,22 +7,28 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Error;
-use crate::types::limit::APP_DATA_MAX;
+use crate::types::limit::{APP_DATA_DEPTH_MAX, APP_DATA_MAX};
 
-/// A JSON value as text. Cheap to clone; written into other messages as it is.
-#[derive(Clone)]
-pub struct Json(Arc<RawValue>);
+/// A JSON value as text. Cheap to clone; other messages refer to it. Equal as text: white space
+/// counts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(Arc<str>);
 
 impl Json {
     /// Serializes one of the server's own messages.
     pub(super) fn of(value: &impl Serialize) -> Self {
-        let raw = serde_json::value::to_raw_value(value);
-        Self(Arc::from(raw.expect("only maps with keys that are no strings fail to serialize")))
+        let text = serde_json::to_string(value);
+        Self(text.expect("only maps with keys that are no strings fail to serialize").into())
+    }
+
+    /// The text, for a [`Message`](super::Message).
+    pub(super) fn shared(&self) -> &Arc<str> {
+        &self.0
     }
 }
 
@@ -30,24 +36,9 @@ impl Deref for Json {
     type Target = str;
 
     fn deref(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 }
-
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl PartialEq for Json {
-    /// Equal as text: white space counts.
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Json {}
 
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,9 +47,18 @@ impl fmt::Debug for Json {
 }
 
 /// `appData`: any JSON value but `null`, up to [`APP_DATA_MAX`] bytes, handed on byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+///
+/// It must be such that no reader of it stumbles (RFC 7493, and [`APP_DATA_DEPTH_MAX`]): what one
+/// client says ends up in others' parsers, with the message around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppData(Json);
+
+impl AppData {
+    /// The text, for a [`Message`](super::Message).
+    pub(super) fn shared(&self) -> &Arc<str> {
+        self.0.shared()
+    }
+}
 
 impl Deref for AppData {
     type Target = str;
@@ -75,7 +75,87 @@ impl<'de> Deserialize<'de> for AppData {
         if bytes > APP_DATA_MAX {
             return Err(D::Error::custom(format_args!("{bytes} bytes, more than {APP_DATA_MAX}")));
         }
-        Ok(Self(Json(Arc::from(raw.to_owned()))))
+        let mut within = serde_json::Deserializer::from_str(raw.get());
+        Legible { depth: 0 }
+            .deserialize(&mut within)
+            .map_err(|error| D::Error::custom(without_position(&error.to_string())))?;
+        Ok(Self(Json(raw.get().into())))
+    }
+}
+
+/// A value that every reader of JSON can take in: nested no deeper than [`APP_DATA_DEPTH_MAX`],
+/// numbers that are finite as doubles, texts that are Unicode (no half of a surrogate pair). Looked
+/// through once, and thrown away.
+struct Legible {
+    /// How many arrays and objects it is in.
+    depth: usize,
+}
+
+impl Legible {
+    /// What is in an array or object.
+    fn inner<E: serde::de::Error>(&self) -> Result<usize, E> {
+        match self.depth {
+            APP_DATA_DEPTH_MAX => {
+                Err(E::custom(format_args!("nested deeper than {APP_DATA_DEPTH_MAX}")))
+            }
+            depth => Ok(depth + 1),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Legible {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Legible {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    /// One that is not finite as a double does not come so far.
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    /// Nor a text with half of a surrogate pair.
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let depth = self.inner()?;
+        while elements.next_element_seed(Legible { depth })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let depth = self.inner()?;
+        while let Some(Text(_)) = members.next_key()? {
+            members.next_value_seed(Legible { depth })?;
+        }
+        Ok(())
     }
 }
 
@@ -130,16 +210,20 @@ pub(super) fn parse_data<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>) -> 
             let path = error.path().to_string();
             let path = if path == "." { "data" } else { &path };
             let message = error.inner().to_string();
-            // serde_json ends with the position, which tells nobody anything once there is a path.
-            let message = message.rsplit_once(" at line ").map_or(&*message, |(head, _)| head);
-            Err(Error::bad_request(format!("{path}: {message}")))
+            Err(Error::bad_request(format!("{path}: {}", without_position(&message))))
         }
     }
+}
+
+/// serde_json ends with the position, which tells nobody anything once there is a path.
+fn without_position(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(head, _)| head)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ErrorCode;
 
     #[derive(Debug, Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -158,10 +242,10 @@ mod tests {
 
     #[test]
     fn raw_values_keep_every_byte() {
-        let text = r#"{"id":1,"raw":[1, {"b":  2}],"appData": {"z":1.0,"a":"\ud800"} }"#;
+        let text = r#"{"id":1,"raw":[1, {"b":  2}],"appData": {"z":1.0,"a":"\ud83d\ude00"} }"#;
         let (_, raw, app_data) = parse(text).unwrap();
         assert_eq!(raw.unwrap(), r#"[1, {"b":  2}]"#);
-        assert_eq!(&*app_data.unwrap(), r#"{"z":1.0,"a":"\ud800"}"#);
+        assert_eq!(&*app_data.unwrap(), r#"{"z":1.0,"a":"\ud83d\ude00"}"#);
     }
 
     #[test]
@@ -187,5 +271,42 @@ mod tests {
         assert_eq!(parse(&text(APP_DATA_MAX)).unwrap().2.unwrap().len(), APP_DATA_MAX);
         let error = parse(&text(APP_DATA_MAX + 1)).unwrap_err();
         assert_eq!(error.reason, "appData: 16385 bytes, more than 16384");
+    }
+
+    #[test]
+    fn app_data_is_such_that_nobody_stumbles_over_it() {
+        let app_data = |json: &str| parse(&format!(r#"{{"id":1,"appData":{json}}}"#));
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let deep = nested(APP_DATA_DEPTH_MAX);
+        let wide = format!("[{}0]", r#"{"a":[{}]},"#.repeat(1000));
+        for good in [
+            "0",
+            "-1.5e308",
+            "12345678901234567890123456789",
+            "1e-999",
+            r#""\u0000\ud83d\ude00""#,
+            r#"{"a":{"a":1},"A":[null,true,false],"a":2}"#,
+            &deep,
+            &wide,
+        ] {
+            assert_eq!(&*app_data(good).unwrap().2.unwrap(), good);
+        }
+        let objects = r#"{"a":"#.repeat(33) + "1" + &"}".repeat(33);
+        let digits = "9".repeat(400);
+        for (bad, reason) in [
+            (&*nested(APP_DATA_DEPTH_MAX + 1), "nested deeper than 32"),
+            (&*nested(8000), "nested deeper than 32"),
+            (&objects, "nested deeper than 32"),
+            ("[1e999]", "number out of range"),
+            ("-1e400", "number out of range"),
+            (&digits, "number out of range"),
+            (r#""\ud800""#, "unexpected end of hex escape"),
+            (r#"{"\udc00":1}"#, "lone leading surrogate in hex escape"),
+            (r#""\ud800\ud800""#, "lone leading surrogate in hex escape"),
+        ] {
+            let error = app_data(bad).unwrap_err();
+            assert_eq!(error.code, ErrorCode::BadRequest);
+            assert_eq!(error.reason, format!("appData: {reason}"), "{bad:.20}");
+        }
     }
 }

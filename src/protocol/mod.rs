@@ -16,6 +16,7 @@
 //! | [`envelope`] | protoo's four forms |
 //! | [`error`] | error codes and reasons |
 //! | [`request`], [`notification`] | from the client; to the client |
+//! | [`message`] | what is on its way to a client |
 //! | [`join`] | the answer to `join` |
 //! | [`transport`] | ICE and DTLS dictionaries |
 //! | [`rtp_parameters`] | what a source is; [`sender_parameters`] what becomes of it |
@@ -32,6 +33,7 @@ pub mod fmtp;
 pub mod format;
 pub mod join;
 pub mod json;
+pub mod message;
 pub mod notification;
 pub mod request;
 pub mod rtp_parameters;
@@ -44,8 +46,9 @@ pub use client_capabilities::ClientCapabilities;
 pub use envelope::{EnvelopeError, Incoming};
 pub use error::{Error, ErrorCode};
 pub use extension::HeaderExtension;
-pub use join::{JoinResponse, PeerEntry, SenderEntry};
+pub use join::{Description, JoinResponse};
 pub use json::{AppData, Json};
+pub use message::Message;
 pub use notification::Announcement;
 pub use request::{
     CreateReceiver, CreateTransport, Direction, EnableSender, Join, Notification, Notify,

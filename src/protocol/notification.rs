@@ -1,12 +1,12 @@
 //! What the server tells clients unasked (PROTOCOL section 7). `data` is the seed's message whole,
 //! with `method` and `notification` inside, so that a client can hand it on as it is.
 
-use std::fmt::Write;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{AppData, DtlsState, IceState};
-use crate::types::{Kind, SenderId, TransportId};
+use super::{AppData, Description, DtlsState, IceState, Message};
+use crate::types::{SenderId, TransportId};
 
 /// `newPeer`: somebody joined. Its Senders are announced one by one.
 pub fn new_peer(name: &str, app_data: Option<&AppData>) -> String {
@@ -37,31 +37,20 @@ pub fn room_closed(reason: &str) -> String {
 }
 
 /// A notification about one source, which every peer knows by another Sender id: serialized once,
-/// then joined with each id.
+/// and shared by everybody who is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
     /// Up to the id.
-    head: String,
-    /// From behind the id.
-    tail: String,
+    head: Arc<str>,
+    /// From behind the id to the end of `data`.
+    tail: Arc<str>,
 }
 
 impl Announcement {
-    /// `newSender`; `rtp_parameters` is JSON.
-    pub fn new_sender(
-        kind: Kind,
-        peer_name: &str,
-        rtp_parameters: &str,
-        paused: bool,
-        app_data: Option<&AppData>,
-    ) -> Self {
-        Members::default()
-            .value("kind", &kind)
-            .value("peerName", &peer_name)
-            .raw("rtpParameters", rtp_parameters)
-            .value("paused", &paused)
-            .app_data(app_data)
-            .announcement("newSender")
+    /// `newSender`; the description is shared with the answers to `join`.
+    pub fn new_sender(peer_name: &str, description: &Description) -> Self {
+        let head = Members::default().value("peerName", &peer_name).head("newSender");
+        Self { head, tail: Arc::clone(description.text()) }
     }
 
     /// `senderClosed`
@@ -80,19 +69,29 @@ impl Announcement {
     }
 
     fn about(method: &str, peer_name: &str, app_data: Option<&AppData>) -> Self {
-        Members::default().value("peerName", &peer_name).app_data(app_data).announcement(method)
+        let Members(members) = Members::default().value("peerName", &peer_name).app_data(app_data);
+        Self { head: Members::default().head(method), tail: (members + "}").into() }
     }
 
-    /// The text for the peer that knows the source as `id`: one allocation of the exact size.
-    pub fn for_sender(&self, id: SenderId) -> String {
-        let digits = id.0.checked_ilog10().map_or(1, |log| log as usize + 1);
-        let mut text = String::with_capacity(self.head.len() + digits + self.tail.len());
-        text.push_str(&self.head);
-        write!(text, "{id}").expect("writing to a String does not fail");
-        text.push_str(&self.tail);
-        text
+    /// Bytes that each who hears it is told.
+    #[expect(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        self.head.len() + ID_BYTES + self.tail.len()
+    }
+
+    /// For the peer that knows the source as `id`, which alone is its own.
+    pub fn for_sender(&self, id: SenderId) -> Message {
+        let mut message = Message::with_capacity(ID_BYTES, 2);
+        message.share(&self.head);
+        message.show(id);
+        message.share(&self.tail);
+        message.copy("}");
+        message
     }
 }
+
+/// What one client's id takes, and the end of the envelope.
+const ID_BYTES: usize = 11;
 
 /// The members of `data` behind `method` and `notification`, each with a comma before it.
 #[derive(Default)]
@@ -122,8 +121,9 @@ impl Members {
         [&head(method), &*self.0, TAIL].concat()
     }
 
-    fn announcement(self, method: &str) -> Announcement {
-        Announcement { head: head(method) + ",\"id\":", tail: self.0 + TAIL }
+    /// All of it up to the value of an `id`.
+    fn head(self, method: &str) -> Arc<str> {
+        [&head(method), &*self.0, ",\"id\":"].concat().into()
     }
 }
 
@@ -146,7 +146,8 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::protocol::{Incoming, envelope};
+    use crate::protocol::{Incoming, Json, envelope};
+    use crate::types::Kind;
 
     fn app_data(json: &str) -> Option<AppData> {
         Some(serde_json::from_str(json).unwrap())
@@ -197,18 +198,15 @@ mod tests {
 
     #[test]
     fn new_sender_whole() {
-        let announcement = Announcement::new_sender(
-            Kind::Video,
-            "alice",
-            r#"{"codecs":[]}"#,
-            false,
-            app_data("0").as_ref(),
-        );
+        let rtp_parameters = Json::of(&serde_json::json!({"codecs": []}));
+        let app_data = app_data("0");
+        let description = Description::new(Kind::Video, &rtp_parameters, false, app_data.as_ref());
+        let announcement = Announcement::new_sender("alice", &description);
         assert_eq!(
-            announcement.for_sender(SenderId(12)),
+            announcement.for_sender(SenderId(12)).to_string(),
             concat!(
                 r#"{"notification":true,"method":"newSender","data":{"method":"newSender","#,
-                r#""notification":true,"id":12,"kind":"video","peerName":"alice","#,
+                r#""notification":true,"peerName":"alice","id":12,"kind":"video","#,
                 r#""rtpParameters":{"codecs":[]},"paused":false,"appData":0}}"#
             )
         );
@@ -224,20 +222,23 @@ mod tests {
         ];
         for (method, make) in makers {
             let head = format!(r#"{{"method":"{method}","notification":true,"id":1,"#);
-            let text = make("bob", None).for_sender(SenderId(1));
+            let text = make("bob", None).for_sender(SenderId(1)).to_string();
             assert_eq!(data(&text).get(), head.clone() + r#""peerName":"bob"}"#);
-            let text = make("bob", app_data("[]").as_ref()).for_sender(SenderId(1));
+            let text = make("bob", app_data("[]").as_ref()).for_sender(SenderId(1)).to_string();
             assert_eq!(data(&text).get(), head + r#""peerName":"bob","appData":[]}"#);
         }
     }
 
     #[test]
-    fn each_id_in_an_allocation_of_its_exact_size() {
-        let announcement = Announcement::sender_closed("bob", None);
-        for id in [0, 1, 9, 10, 99, 100, 999_999_999, 1_000_000_000, u32::MAX] {
-            let text = announcement.for_sender(SenderId(id));
-            assert_eq!(text.capacity(), text.len(), "{id}");
+    fn each_id_is_the_only_part_that_is_not_shared() {
+        let announcement = Announcement::sender_closed("bob", app_data("[1]").as_ref());
+        let ids = [0, 1, 9, 10, 99, 100, 999_999_999, 1_000_000_000, u32::MAX];
+        let messages = ids.map(|id| announcement.for_sender(SenderId(id)));
+        let alone = announcement.for_sender(SenderId(1)).len();
+        for (id, message) in ids.into_iter().zip(&messages) {
+            let text = message.to_string();
             assert!(data(&text).get().contains(&format!(r#""id":{id},"#)), "{text}");
+            assert!(message.held() < alone, "{} bytes for {id}", message.held());
         }
     }
 }

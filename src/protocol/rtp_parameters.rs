@@ -60,6 +60,11 @@ impl SourceParameters {
         self.payload_types.iter().find(|(known, _)| *known == pt).map(|(_, role)| *role)
     }
 
+    /// The SSRCs that it says it is sent under.
+    pub fn ssrcs(&self) -> impl Iterator<Item = Ssrc> {
+        self.encodings.iter().flat_map(|encoding| [encoding.ssrc, encoding.rtx_ssrc]).flatten()
+    }
+
     /// The client's id of an extension.
     pub fn extension_id(&self, extension: HeaderExtension) -> Option<u8> {
         self.extensions.iter().find(|(known, _)| *known == extension).map(|(_, id)| *id)

@@ -6,6 +6,7 @@ use super::event::{Happening, RoomEvent};
 use super::handshakes::transmit;
 use super::outbox::CloseReason;
 use super::router::Router;
+use super::signaling::audience::not_free;
 use crate::protocol::notification::{peer_left, room_closed};
 use crate::protocol::{Announcement, AppData};
 use crate::types::{PeerKey, ReceiverKey, SenderKey, TransportKey};
@@ -26,9 +27,10 @@ impl Router {
         let room = self.rooms.get_mut(*self.room_names.get(room)?)?;
         room.ending = true;
         let peers = room.peers.clone();
-        for key in &peers {
+        // The last comer is found first.
+        for key in peers.iter().rev() {
             if self.peers[*key].wants_room_closed {
-                out.text(*key, room_closed(CloseReason::RoomClosed.code().1));
+                out.text(*key, room_closed(CloseReason::RoomClosed.code().1).into());
             }
             self.close_peer(*key, CloseReason::RoomClosed, None, out);
         }
@@ -75,7 +77,8 @@ impl Router {
         let Some(peer) = self.peers.remove(key) else { return };
         self.stats.peers -= 1;
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
-        room.peers.retain(|other| *other != key);
+        room.app_data_held -= not_free(peer.app_data_held);
+        room.remove(&peer.name, key);
         if room.peers.is_empty() {
             let (name, started) = (std::mem::take(&mut room.name), room.started);
             self.rooms.remove(peer.room);
@@ -85,7 +88,7 @@ impl Router {
                 out.tell(&RoomEvent { room: &name, peer: None, what: Happening::RoomEnded });
             }
         } else if peer.joined && !room.ending {
-            self.broadcast(peer.room, key, &peer_left(&peer.name, app_data), out);
+            self.broadcast(peer.room, key, peer_left(&peer.name, app_data), out);
         }
     }
 
@@ -165,22 +168,20 @@ impl Router {
                 association.senders.remove(&receiver.tx_ssrc);
             }
         }
+        self.hold(receiver.peer, -(receiver.app_data as isize));
         let Some(owner) = self.peers.get_mut(receiver.peer) else { return };
         owner.receivers.remove(&receiver.id);
-        let announcement = match audience {
-            Audience::Told(app_data) => Some(Announcement::sender_closed(&owner.name, app_data)),
-            Audience::Silent => None,
-        };
         let Some(room) = self.rooms.get_mut(owner.room) else { return };
+        room.retract(&receiver.source);
         room.tx_ssrcs.remove(&receiver.tx_ssrc);
         if let Some(rtx) = &receiver.tx_rtx_ssrc {
             room.tx_ssrcs.remove(rtx);
         }
-        for other in room.peers.iter().filter(|_| !ending) {
-            let subscriptions = self.peers.get_mut(*other).map(|peer| &mut peer.subscriptions);
-            let id = subscriptions.and_then(|subscriptions| subscriptions.remove(key));
-            if let (Some(id), Some(announcement)) = (id, &announcement) {
-                out.text(*other, announcement.for_sender(id));
+        let Audience::Told(app_data) = audience else { return };
+        let announcement = Announcement::sender_closed(&owner.name, app_data);
+        for (peer, id) in receiver.listeners.iter() {
+            if self.peers.contains_key(*peer) {
+                out.text(*peer, announcement.for_sender(*id));
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What must hold between any two calls of a Router, for simulators and fuzzers to check.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::router::Router;
+use super::signaling::audience::{not_free, size};
 use crate::types::limit::PATHS_MAX;
 
 impl Router {
@@ -31,6 +32,16 @@ impl Router {
             names.dedup();
             assert_eq!(names.len(), room.peers.len(), "one connection a name");
             assert!(room.peers.iter().all(|peer| self.peers[*peer].room == key));
+            assert_eq!(room.names.len(), room.peers.len());
+            assert!(room.names.iter().all(|(name, peer)| self.peers[*peer].name == *name));
+            let members = room.peers.iter().map(|peer| &self.peers[*peer]);
+            let held = members.map(|peer| not_free(peer.app_data_held));
+            assert_eq!(held.sum::<usize>(), room.app_data_held);
+            let mut declared = HashMap::new();
+            let own = self.receivers.values().filter(|it| self.peers[it.peer].room == key);
+            own.flat_map(|receiver| receiver.source.ssrcs())
+                .for_each(|ssrc| *declared.entry(ssrc).or_default() += 1);
+            assert_eq!(room.declared(), &declared, "what clients of the room send under");
         }
     }
 
@@ -98,14 +109,26 @@ impl Router {
                 assert_eq!(peer.subscriptions.iter().count(), 0);
                 assert!(peer.transports.is_empty() && peer.receivers.is_empty());
             }
+            let own = peer.receivers.values().map(|receiver| self.receivers[*receiver].app_data);
+            assert_eq!(own.sum::<usize>() + size(peer.app_data.as_ref()), peer.app_data_held);
             for subscription in peer.subscriptions.iter() {
-                let receiver = &self.receivers[subscription.receiver];
+                // That of a Receiver that is gone waits to be let go.
+                let Some(receiver) = self.receivers.get(subscription.receiver) else { continue };
                 assert_ne!(receiver.peer, key);
                 assert_eq!(self.peers[receiver.peer].room, peer.room);
-                assert_eq!(peer.subscriptions.id_of(subscription.receiver), Some(subscription.id));
+                let mut listeners = receiver.listeners.iter();
+                assert!(listeners.any(|it| *it == (key, subscription.id)), "it hears of it");
                 if let Some(sender) = subscription.enabled {
                     assert!(receiver.senders.contains_key(sender));
                 }
+            }
+        }
+        for (key, receiver) in &self.receivers {
+            let mut heard = HashSet::new();
+            for (peer, id) in receiver.listeners.iter() {
+                let Some(peer) = self.peers.get(*peer) else { continue };
+                assert_eq!(peer.subscriptions.get(*id).map(|it| it.receiver), Some(key));
+                assert!(heard.insert(&peer.name), "once each");
             }
         }
     }

@@ -2,6 +2,7 @@
 //! drains it after each batch, and hands it in again.
 
 use super::event::RoomEvent;
+use crate::protocol::Message;
 use crate::types::{Path, PeerKey, Rights};
 
 /// Where everything goes that a Router says.
@@ -16,7 +17,7 @@ pub trait Outbox {
     fn commit(&mut self, path: Path, len: usize);
 
     /// Queues one text frame for a client.
-    fn text(&mut self, peer: PeerKey, text: String);
+    fn text(&mut self, peer: PeerKey, message: Message);
 
     /// Closes a client's connection after what was queued for it before. The Router has forgotten
     /// the peer when it says so; the driver need not report it as closed.

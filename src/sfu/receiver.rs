@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use slotmap::DenseSlotMap;
 
+use super::peer::{Announced, Listener};
 use super::sender::{Arrival, Sender, Source};
 use super::timers::Armed;
 use crate::media::{KeyFrameRequest, Skipped, SourceClock, StreamRx};
-use crate::protocol::{AppData, Json, PtRole, SourceParameters};
+use crate::protocol::{AppData, Description, PtRole, SourceParameters};
 use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use crate::types::{
     DropReason, Kind, PeerKey, Pt, ReceiverId, SenderKey, SeqNo, Ssrc, Timestamp, TransportKey,
@@ -46,9 +47,10 @@ pub(super) struct Receiver {
     pub(super) clock_rate: u32,
     pub(super) source: SourceParameters,
     pub(super) paused: bool,
-    pub(super) app_data: Option<AppData>,
-    /// `rtpParameters` of its Senders, as JSON.
-    pub(super) announced: Json,
+    /// What everybody is told of it.
+    pub(super) description: Description,
+    /// Bytes of its `appData`.
+    pub(super) app_data: usize,
     /// SSRC of its Senders.
     pub(super) tx_ssrc: Ssrc,
     pub(super) tx_rtx_ssrc: Option<Ssrc>,
@@ -63,22 +65,24 @@ pub(super) struct Receiver {
     skipped: Skipped,
     pub(super) key_frames: KeyFrameRequest,
     pub(super) senders: DenseSlotMap<SenderKey, Sender>,
+    /// Who was told of it; peers that are gone are dead.
+    pub(super) listeners: Announced<Listener>,
     pub(super) armed: Armed,
 }
 
 /// Who made a Receiver, and how its client names it.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(super) struct Origin<'a> {
     pub(super) id: ReceiverId,
     pub(super) peer: PeerKey,
     pub(super) transport: TransportKey,
     pub(super) paused: bool,
-    pub(super) app_data: Option<AppData>,
+    pub(super) app_data: Option<&'a AppData>,
 }
 
 impl Receiver {
     pub(super) fn new(
-        origin: Origin,
+        origin: Origin<'_>,
         source: SourceParameters,
         tx_ssrc: Ssrc,
         tx_rtx_ssrc: Option<Ssrc>,
@@ -104,6 +108,7 @@ impl Receiver {
         if streams.is_empty() {
             streams.push(None);
         }
+        let description = Description::new(source.kind, &ours.json, origin.paused, origin.app_data);
         Self {
             id: origin.id,
             peer: origin.peer,
@@ -112,8 +117,8 @@ impl Receiver {
             clock_rate: source.clock_rate,
             source,
             paused: origin.paused,
-            app_data: origin.app_data,
-            announced: ours.json,
+            app_data: origin.app_data.map_or(0, |data| data.len()),
+            description,
             tx_ssrc,
             tx_rtx_ssrc,
             cname,
@@ -124,6 +129,7 @@ impl Receiver {
             skipped: Skipped::default(),
             key_frames: KeyFrameRequest::default(),
             senders: DenseSlotMap::with_key(),
+            listeners: Announced::default(),
             armed: Armed::default(),
         }
     }
@@ -253,22 +259,22 @@ impl Receiver {
         }
     }
 
-    /// Stops forwarding; `false` if it was paused already.
-    pub(super) fn pause(&mut self) -> bool {
-        let changed = !std::mem::replace(&mut self.paused, true);
+    /// Stops forwarding.
+    pub(super) fn pause(&mut self) {
+        self.paused = true;
+        self.description.set_paused(true);
         self.key_frames.cancel();
         for sender in self.senders.values_mut() {
             sender.interrupt();
         }
-        changed
     }
 
-    /// Goes on, video at a key frame; `false` if it was not paused.
-    pub(super) fn resume(&mut self, now: Timestamp) -> bool {
-        let changed = std::mem::replace(&mut self.paused, false);
-        if changed && self.senders.values().any(Sender::awaits_key_frame) {
+    /// Goes on, video at a key frame.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        self.paused = false;
+        self.description.set_paused(false);
+        if self.senders.values().any(Sender::awaits_key_frame) {
             self.ask_key_frame(now);
         }
-        changed
     }
 }

@@ -144,10 +144,11 @@ impl Router {
             remote: association.transport.send_path().map(remote),
             senders: association.senders.len(),
         });
+        let announced = peer.subscriptions.iter();
         PeerReport {
             peer: &peer.name,
             joined: peer.joined,
-            announced: peer.subscriptions.iter().count(),
+            announced: announced.filter(|it| self.receivers.contains_key(it.receiver)).count(),
             transports: transports.collect(),
             receivers: self.receivers_of(peer).map(|one| self.receiver_report(one)).collect(),
         }

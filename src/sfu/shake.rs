@@ -133,7 +133,7 @@ impl Router {
         let (peer, transport) = (association.peer, association.id);
         self.tell(peer, Happening::TransportState { transport, ice, dtls }, out);
         if self.peers.get(peer).is_some_and(|peer| peer.wants_transport_state) {
-            out.text(peer, transport_state(transport, ice, dtls));
+            out.text(peer, transport_state(transport, ice, dtls).into());
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::http::server::{Received, answer, receive, send};
 use crate::http::{HEAD_TIME, Response, Upgrade};
 use crate::net::Stream;
 use crate::sfu::Newcomer;
-use crate::signal::{Connection, End, Outgoing};
+use crate::signal::{Close, Connection, End, Outgoing};
 use crate::types::{PeerKey, Refusal, ShardId};
 
 /// After a failed accept: out of descriptors, most likely, and that takes time to pass.
@@ -239,9 +239,11 @@ fn refused(refusal: Refusal) -> Response {
         Refusal::Rights | Refusal::Origin => Response::text(403, refusal.label()),
         Refusal::Proxy => Response::text(403, "the proxy does not say for whom it asks"),
         // Of requests over a WebSocket.
-        Refusal::Transports | Refusal::Receivers | Refusal::Requests | Refusal::AppData => {
-            Response::text(429, refusal.label())
-        }
+        Refusal::Transports
+        | Refusal::Receivers
+        | Refusal::Requests
+        | Refusal::Audience
+        | Refusal::AppData => Response::text(429, refusal.label()),
     }
 }
 
@@ -298,7 +300,7 @@ async fn open(shard: Rc<Shard>, mut stream: Stream, entry: Entry, leases: Leases
         drop(lease);
         return refuse(&shard, stream, &upgrade, Refusal::Full).await;
     }
-    let outgoing = Rc::new(Outgoing::default());
+    let outgoing = shard.with(|_, _, out| out.queue());
     let newcomer = Newcomer { room: &upgrade.room, peer: &upgrade.peer, rights };
     let session = match Session::open(&shard, &newcomer, &outgoing, lease) {
         Ok(session) => session,
@@ -348,6 +350,9 @@ impl Session {
     fn end(mut self, end: End) {
         if let End::Ours(close) = end {
             self.reason = close.reason;
+            if close == Close::SLOW {
+                self.shard.with(|router, _, _| router.stats_mut().slow_readers += 1);
+            }
         }
     }
 

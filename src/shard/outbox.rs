@@ -9,8 +9,10 @@ use slotmap::SecondaryMap;
 use super::framing::Wire;
 use super::journal::Journal;
 use crate::net::{FlushReport, Tx, TxArena};
+use crate::protocol::Message;
 use crate::sfu::{CloseReason, Outbox, RoomEvent};
-use crate::signal::{Close, Outgoing};
+use crate::signal::{Close, Outgoing, Queues};
+use crate::types::limit::SIGNAL_QUEUES_MAX;
 use crate::types::{ConnectionId, DropReason, Path, PeerKey, ShardStats};
 
 /// The one [`Outbox`] of a shard.
@@ -21,6 +23,7 @@ pub(super) struct ShardOutbox {
     /// What became of the datagrams since the last [`ShardOutbox::settle`].
     report: FlushReport,
     clients: SecondaryMap<PeerKey, Rc<Outgoing>>,
+    queues: Queues,
     wires: HashMap<ConnectionId, Rc<Wire>>,
     last_wire: u32,
     journal: Journal,
@@ -34,6 +37,7 @@ impl ShardOutbox {
             tx,
             report: FlushReport::default(),
             clients: SecondaryMap::new(),
+            queues: Queues::new(SIGNAL_QUEUES_MAX),
             wires: HashMap::new(),
             last_wire: 0,
             journal,
@@ -43,6 +47,16 @@ impl ShardOutbox {
     /// Where it writes what happens.
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// A queue for one more client.
+    pub(super) fn queue(&self) -> Rc<Outgoing> {
+        self.queues.queue()
+    }
+
+    /// Keeps what waits for clients within its bound.
+    pub(super) fn relieve(&mut self) {
+        self.queues.relieve(self.clients.values());
     }
 
     /// From now on what is said to `peer` goes to `outgoing`.
@@ -130,9 +144,9 @@ impl Outbox for ShardOutbox {
         }
     }
 
-    fn text(&mut self, peer: PeerKey, text: String) {
+    fn text(&mut self, peer: PeerKey, message: Message) {
         if let Some(outgoing) = self.clients.get(peer) {
-            outgoing.push(text);
+            outgoing.push(message);
         }
     }
 

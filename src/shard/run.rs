@@ -202,6 +202,7 @@ async fn beat(shard: Rc<Shard>) {
         shard.report_idle();
         shard.end_lost_wires();
         shard.sum_up_journal();
+        shard.relieve_queues();
         beats += 1;
         if beats % BUSY_BEATS == 0 {
             shard.measure_busy_share(&mut busy);

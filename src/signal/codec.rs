@@ -4,10 +4,12 @@
 use std::io::{self, Read, Write};
 
 use tungstenite::protocol::frame::CloseFrame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Utf8Bytes};
 
 use super::Close;
+use super::outgoing::Fragment;
 use crate::types::limit::FRAME_MAX;
 
 /// What tungstenite allocates for each connection at once.
@@ -76,9 +78,13 @@ impl Codec {
         }
     }
 
-    /// Queues a text message.
-    pub fn text(&mut self, text: String) {
-        self.queue(Message::Text(text.into()));
+    /// Queues a text message, or a part of one: what comes first says that it is text, and what
+    /// comes last that it was all (RFC 6455 §5.4). Pings and Closes may come between two parts.
+    pub(super) fn text(&mut self, part: Fragment) {
+        let opcode = OpCode::Data(if part.first { Data::Text } else { Data::Continue });
+        self.queue(Message::Frame(tungstenite::protocol::frame::Frame::message(
+            part.bytes, opcode, part.last,
+        )));
     }
 
     /// Queues an empty ping.
@@ -232,13 +238,25 @@ mod tests {
     }
 
     #[test]
+    fn a_ping_comes_between_the_parts_of_a_message() {
+        let mut codec = Codec::new();
+        let part = |text: &str, first, last| Fragment { bytes: text.into(), first, last };
+        codec.text(part("ab", true, false));
+        codec.ping();
+        codec.text(part("cd", false, false));
+        codec.text(part("e", false, true));
+        assert_eq!(codec.output(), b"\x01\x02ab\x89\x00\x00\x02cd\x80\x01e");
+    }
+
+    #[test]
     fn a_close_is_sent_after_a_violation_too() {
         let mut codec = Codec::new();
         codec.receive(&frame(0x81, b"\xff"));
         let close = codec.poll_frame().unwrap_err();
-        codec.text("before".into());
+        let text = |text: &str| Fragment { bytes: text.into(), first: true, last: true };
+        codec.text(text("before"));
         codec.close(close);
-        codec.text("after".into());
+        codec.text(text("after"));
         assert!(codec.output().starts_with(b"\x81\x06before\x88"));
         assert!(codec.output().ends_with(close.reason.as_bytes()));
     }

@@ -15,7 +15,13 @@ use glommio::timer::{Timer, sleep};
 use super::codec::{Codec, Frame};
 use super::{Close, Outgoing};
 use crate::net::Stream;
-use crate::types::limit::SIGNAL_QUEUE_MAX;
+use crate::types::limit::{FRAGMENT_MAX, SIGNAL_STALL_MAX, SIGNAL_UNREAD_MAX};
+
+/// Bytes that are made ready for the kernel at once.
+const WRITE_MAX: usize = 64 * 1024;
+
+/// Writes of one turn: a client that has much to read does not keep the others waiting.
+const WRITES_MAX: u32 = 4;
 
 /// How long a client may take to read what leads up to its Close frame.
 pub const FLUSH_MAX: Duration = Duration::from_secs(2);
@@ -31,6 +37,10 @@ pub struct Connection {
     outgoing: Rc<Outgoing>,
     ping: Timer,
     ping_interval: Duration,
+    /// Runs while the client takes nothing of what it is sent.
+    stall: Option<Timer>,
+    /// It has taken nothing for [`SIGNAL_STALL_MAX`].
+    stalled: bool,
     /// Something came since the last ping.
     heard: bool,
     /// Ping intervals that ended without anything.
@@ -62,6 +72,8 @@ impl Connection {
             outgoing,
             ping: Timer::new(ping_interval),
             ping_interval,
+            stall: None,
+            stalled: false,
             heard: true,
             silent: 0,
         }
@@ -98,9 +110,6 @@ impl Connection {
         if let Some(close) = self.outgoing.closing() {
             return Poll::Ready(Some(End::Ours(close)));
         }
-        while let Some(text) = self.outgoing.pop() {
-            self.codec.text(text);
-        }
         while Pin::new(&mut self.ping).poll(context).is_ready() {
             if let Some(close) = self.tick() {
                 return Poll::Ready(Some(End::Ours(close)));
@@ -110,10 +119,21 @@ impl Connection {
             return Poll::Ready(Some(End::Theirs));
         }
         // Pongs are queued past `Outgoing`: pings that come faster than their answers are read.
-        if self.codec.output().len() > SIGNAL_QUEUE_MAX {
+        let pongs = self.codec.output().len() > SIGNAL_UNREAD_MAX;
+        if pongs || (self.stalled && self.outgoing.waiting() > SIGNAL_UNREAD_MAX) {
+            self.outgoing.give_up();
             return Poll::Ready(Some(End::Ours(Close::SLOW)));
         }
         self.poll_read(context)
+    }
+
+    /// Makes the next bytes ready, if the kernel has most of those before.
+    fn fill(&mut self) {
+        while self.codec.output().len() < WRITE_MAX
+            && let Some(part) = self.outgoing.next(FRAGMENT_MAX)
+        {
+            self.codec.text(part);
+        }
     }
 
     /// A ping interval is over.
@@ -128,18 +148,40 @@ impl Connection {
         None
     }
 
-    /// Everything queued leaves in one write, as far as the kernel takes it.
+    /// What is queued leaves in as few writes as it can, as far as the kernel takes it.
     fn poll_write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        while !self.codec.output().is_empty() {
+        self.fill();
+        let (mut writes, mut blocked) = (0, false);
+        while !self.codec.output().is_empty() && !blocked {
             match Pin::new(&mut self.stream).poll_write(context, self.codec.output()) {
-                Poll::Ready(written) => self.codec.sent(written?),
-                Poll::Pending => break,
+                Poll::Ready(written) => {
+                    self.codec.sent(written?);
+                    (self.stall, self.stalled) = (None, false);
+                    self.fill();
+                    writes += 1;
+                }
+                Poll::Pending => blocked = true,
+            }
+            if writes == WRITES_MAX {
+                context.waker().wake_by_ref();
+                break;
             }
         }
         self.outgoing.set_unsent(self.codec.output().len());
+        if blocked {
+            self.poll_stall(context);
+        }
         match Pin::new(&mut self.stream).poll_flush(context) {
             Poll::Ready(flushed) => flushed,
             Poll::Pending => Ok(()),
+        }
+    }
+
+    /// The kernel takes nothing: how long that has been so.
+    fn poll_stall(&mut self, context: &mut Context<'_>) {
+        if !self.stalled {
+            let timer = self.stall.get_or_insert_with(|| Timer::new(SIGNAL_STALL_MAX));
+            self.stalled = Pin::new(timer).poll(context).is_ready();
         }
     }
 
@@ -158,22 +200,27 @@ impl Connection {
 
     /// Says goodbye and closes the socket. Takes `FLUSH_MAX` + `LINGER_MAX` at most.
     pub async fn finish(mut self, end: End) {
-        if let End::Ours(close) = end {
-            while let Some(text) = self.outgoing.pop() {
-                self.codec.text(text);
-            }
-            self.codec.close(close);
-        }
-        let Self { mut stream, codec, .. } = self;
         let written = async {
-            stream.write_all(codec.output()).await.is_ok() && stream.flush().await.is_ok()
+            if let End::Ours(close) = end {
+                self.fill();
+                while !self.codec.output().is_empty() {
+                    if self.stream.write_all(self.codec.output()).await.is_err() {
+                        return false;
+                    }
+                    self.codec.sent(self.codec.output().len());
+                    self.fill();
+                }
+                self.codec.close(close);
+            }
+            let rest = self.codec.output();
+            self.stream.write_all(rest).await.is_ok() && self.stream.flush().await.is_ok()
         };
         let in_time = async {
             sleep(FLUSH_MAX).await;
             false
         };
         if written.or(in_time).await {
-            stream.linger().await;
+            self.stream.linger().await;
         }
     }
 }

@@ -1,16 +1,19 @@
 //! L4: WebSockets. From the answer to the upgrade to the last Close, for one connection; what
 //! the frames say is the business of whoever is called with them (PROTOCOL section 2, RFC 6455).
 //!
-//! Bounds: a frame `FRAME_MAX`, what waits for a client `SIGNAL_QUEUE_MAX`, a silent client two
-//! ping intervals, a goodbye [`connection::FLUSH_MAX`] and [`LINGER_MAX`](crate::net::LINGER_MAX).
+//! Bounds: a frame `FRAME_MAX`, what waits for a client `SIGNAL_QUEUE_MAX`, for one that takes
+//! nothing `SIGNAL_UNREAD_MAX`, for all of a shard `SIGNAL_QUEUES_MAX`, a silent client two ping
+//! intervals, a goodbye [`connection::FLUSH_MAX`] and [`LINGER_MAX`](crate::net::LINGER_MAX).
 
 mod codec;
 pub mod connection;
 mod outgoing;
+mod queues;
 
 pub use codec::{Codec, Frame};
 pub use connection::{Connection, End};
 pub use outgoing::Outgoing;
+pub use queues::Queues;
 
 /// Why the server closes a connection: the code of the Close frame and its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,11 +18,39 @@ pub const NAME_MAX: usize = 128;
 /// Largest WebSocket frame from a client (PROTOCOL section 2).
 pub const FRAME_MAX: usize = 256 * 1024;
 
-/// Bytes queued for one client before it is closed as a slow reader (PROTOCOL section 2).
-pub const SIGNAL_QUEUE_MAX: usize = 1024 * 1024;
+/// Bytes queued for one client, besides the longest message, before it is closed as a slow reader
+/// however it reads (PROTOCOL section 2).
+pub const SIGNAL_QUEUE_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes that may be queued in the same way for a client that takes nothing for
+/// [`SIGNAL_STALL_MAX`].
+pub const SIGNAL_UNREAD_MAX: usize = 1024 * 1024;
+
+/// How long a client may take nothing while more than [`SIGNAL_UNREAD_MAX`] waits for it.
+pub const SIGNAL_STALL_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of memory that a shard has for what is queued for its clients; beyond it those go that
+/// hold most.
+pub const SIGNAL_QUEUES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes in one frame to a client: a longer message is sent in several.
+pub const FRAGMENT_MAX: usize = 32 * 1024;
 
 /// Largest `appData` in bytes of JSON (PROTOCOL section 4).
 pub const APP_DATA_MAX: usize = 16 * 1024;
+
+/// How many arrays and objects of an `appData` may be inside one another.
+pub const APP_DATA_DEPTH_MAX: usize = 32;
+
+/// Bytes of `appData` that one peer and its Receivers are described by, all together. Above it 429.
+pub const APP_DATA_PER_PEER_MAX: usize = 64 * 1024;
+
+/// Bytes of them that do not count for the room.
+pub const APP_DATA_FREE: usize = 2 * 1024;
+
+/// Bytes of `appData` that a room's peers may be described by beyond [`APP_DATA_FREE`] each: with
+/// those, what every answer to `join` brings and every peer's client keeps. Above it 429.
+pub const APP_DATA_PER_ROOM_MAX: usize = 16 * 1024 * 1024;
 
 /// Paths remembered by one transport; the oldest goes (PROTOCOL section 5).
 pub const PATHS_MAX: usize = 8;
@@ -108,6 +136,25 @@ pub const ROOM_BURST: Duration = Duration::from_secs(15);
 /// office of a hundred can open the page at once.
 pub const VISITS_BURST: Duration = Duration::from_secs(10);
 
+/// Bytes that one client may have others told, a second: what each of them hears is counted.
+/// Requests beyond it get 429, notifications are ignored. In a room of 3000 that is some 25 mutes,
+/// or five new sources, a second for each of them, for ever.
+pub const AUDIENCE_RATE: u64 = 16_000_000;
+
+/// The same at once, as seconds of it: in a room of 3000 some twenty new sources.
+pub const AUDIENCE_BURST_SECONDS: u64 = 4;
+
+/// What of that a connection begins with, at least, so that nobody has more for coming again and
+/// again: 31 KB for each in a room of [`AUDIENCE_MIN`].
+pub const AUDIENCE_START: u64 = AUDIENCE_RATE / 2;
+
+/// The same for each who is in a larger room: it joins, and has a few sources announced.
+pub const AUDIENCE_START_EACH: u64 = 6_000;
+
+/// A room of fewer counts as if it were so many. So nobody is told more than 250 KB at once and 62
+/// KB a second by any one other client, which is a small part of [`SIGNAL_UNREAD_MAX`].
+pub const AUDIENCE_MIN: usize = 256;
+
 /// Bounds that whoever runs the server may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -168,4 +215,14 @@ const _: () = assert!(
 // A frame must be able to carry the largest appData beside a full createReceiver.
 const _: () = assert!(APP_DATA_MAX * 4 < FRAME_MAX);
 // One frame of a client may cause an answer of about its size without closing it as slow.
-const _: () = assert!(FRAME_MAX < SIGNAL_QUEUE_MAX);
+const _: () = assert!(FRAME_MAX < SIGNAL_UNREAD_MAX && SIGNAL_UNREAD_MAX < SIGNAL_QUEUE_MAX);
+// No single client's words make another a slow reader.
+const _: () = assert!(
+    AUDIENCE_RATE * AUDIENCE_BURST_SECONDS / AUDIENCE_MIN as u64 <= SIGNAL_UNREAD_MAX as u64 / 4
+);
+// The largest appData can be told to a room of that size, and be kept by whoever has no other.
+const _: () = assert!(APP_DATA_FREE < APP_DATA_MAX && APP_DATA_MAX < APP_DATA_PER_PEER_MAX);
+// What one message with the largest appData becomes is still one frame.
+const _: () = assert!(APP_DATA_MAX + FMTP_MAX + 6 * CNAME_MAX + 2048 < FRAGMENT_MAX);
+// Every Receiver of a peer can have four encodings, each with rtx, on one transport.
+const _: () = assert!(SSRCS_MAX >= 4 * 2 * RECEIVERS_PER_PEER_MAX);

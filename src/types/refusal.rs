@@ -53,7 +53,9 @@ refusals! {
     Receivers => "receivers",
     /// A request too soon (429).
     Requests => "requests",
-    /// An `appData` that is too long (429).
+    /// More to be told to others than one client may have told (429).
+    Audience => "audience",
+    /// An `appData` that is too long, or more of it than a peer or a room may have (429).
     AppData => "app_data",
     /// Every shard is full, or the one that has the room is (503).
     Full => "full",

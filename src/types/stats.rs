@@ -54,6 +54,8 @@ pub struct ShardStats {
     pub handshake_steps: u64,
     /// DTLS handshakes completed with a fingerprint that matched.
     pub dtls_connected: u64,
+    /// WebSockets closed because their clients did not read what they were sent.
+    pub slow_readers: u64,
     /// Rooms now.
     pub rooms: u64,
     /// Peers now (WebSocket connections, joined or not).
@@ -89,6 +91,7 @@ impl Default for ShardStats {
             key_frame_requests: 0,
             handshake_steps: 0,
             dtls_connected: 0,
+            slow_readers: 0,
             rooms: 0,
             peers: 0,
             transports: 0,

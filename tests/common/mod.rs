@@ -129,6 +129,17 @@ impl Client {
         Self::connect_on(tcp(server), server, room, peer).unwrap()
     }
 
+    /// One whose kernel takes little before it says stop.
+    pub(crate) fn slow(server: SocketAddr, room: &str, peer: &str) -> Client {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&server.into()).unwrap();
+        let stream: TcpStream = socket.into();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::connect_on(stream, server, room, peer).unwrap()
+    }
+
     pub(crate) fn connect_on(
         stream: TcpStream,
         server: SocketAddr,

@@ -5,6 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
+use corinth::protocol::Message;
 use corinth::sfu::{CloseReason, Outbox};
 use corinth::types::limit::DATAGRAM_MAX;
 use corinth::types::{Kind, Path, PeerKey};
@@ -79,7 +80,7 @@ impl Outbox for Sink {
         self.datagrams += 1;
     }
 
-    fn text(&mut self, _: PeerKey, _: String) {}
+    fn text(&mut self, _: PeerKey, _: Message) {}
 
     fn close(&mut self, _: PeerKey, _: CloseReason) {}
 }

@@ -12,6 +12,9 @@ use crate::stun::Check;
 use crate::world::media::{AUDIO, RECEIVE, SEND, VIDEO};
 use crate::world::{Who, World, path_from};
 
+/// More messages than anybody may send before it is closed.
+const FLOOD: u32 = 5000;
+
 /// What there is, which noise must not change.
 fn things(stats: &ShardStats) -> [u64; 6] {
     let ShardStats { rooms, peers, transports, rtp_received, dtls_connected, .. } = *stats;
@@ -196,18 +199,77 @@ fn who_floods_is_refused_and_then_closed_and_nobody_else_notices() {
     let [_, b] = world.call("room", ["a", "b"]);
     let c = world.member("room", "c");
     let mut refused = 0;
-    while !world[c].gone {
+    for _ in 0..FLOOD {
         let id = world[c].next_request();
         let text = json!({"request": true, "id": id, "method": "playSender", "data": {"id": 99}});
         world.text(c, &text.to_string());
+        if world[c].gone {
+            break;
+        }
         refused += u32::from(world[c].take_response() == Some(Err(429)));
-        assert!(refused < 10_000, "it goes on for ever");
     }
     assert_eq!(world[c].closed, Some(CloseReason::Flood));
     assert!(refused >= 1000, "it was warned: {refused}");
     assert!(!world[b].knowledge().peers.contains_key("c"));
     world.assert_truth("room");
     world.assert_media();
+}
+
+/// What says nothing to the sender says nothing to the others either, and is counted.
+#[test]
+fn notifications_beyond_the_budget_are_ignored_and_a_flood_of_them_is_closed() {
+    let mut world = World::new(10);
+    let [a, b] = world.call("room", ["a", "b"]);
+    let refused = (0..FLOOD).any(|_| world.request(a, "playSender", json!({"id": 99})) == Err(429));
+    assert!(refused, "the budget is used up");
+    let before = world.drops(DropReason::SignalIgnored);
+    for (method, id) in [("closeReceiver", AUDIO), ("closeTransport", SEND), ("leave", 0)] {
+        world.notify(a, method, json!({"id": id}));
+    }
+    assert_eq!(world.drops(DropReason::SignalIgnored), before + 3);
+    world.assert_truth("room");
+    let ignored = (0..FLOOD).find(|_| {
+        world.notify(a, "closeReceiver", json!({"id": VIDEO}));
+        world[a].gone
+    });
+    assert!(ignored.is_some_and(|ignored| ignored >= 1000), "{ignored:?}");
+    assert_eq!(world[a].closed, Some(CloseReason::Flood));
+    assert!(!world[b].knowledge().peers.contains_key("a"));
+    world.assert_truth("room");
+}
+
+/// Who knows a room's SSRCs can tell the next ones, and says that it sends under those.
+#[test]
+fn no_sender_gets_an_ssrc_that_a_client_sends_under() {
+    let mut world = World::new(11);
+    let [a, b] = world.call("room", ["a", "b"]);
+    let c = world.member("room", "c");
+    world.open(c, SEND, &Plan::SEND);
+    let drawn = |world: &mut World, who: Who, id: u32| {
+        world.send(who, id, Kind::Audio, SEND);
+        let sender = world.sender_of(b, (who, id));
+        world.ssrc_of(b, sender)
+    };
+    let [first, second] = [3, 4].map(|id| drawn(&mut world, a, id));
+    let step = second.wrapping_sub(first);
+    let coming = |number: u32| second.wrapping_add(step.wrapping_mul(number));
+    // The one that its own Sender would get, and the one after that.
+    for (id, ssrc) in [(1, coming(1)), (2, coming(3))] {
+        let mut source = world.new_source(Kind::Audio, SEND);
+        source.ssrc = ssrc;
+        world.create_receiver(c, id, source).expect("nobody has it");
+    }
+    let own = [1, 2].map(|id| world.ssrc_of(b, world.sender_of(b, (c, id))));
+    assert_eq!(own, [coming(2), coming(4)]);
+    assert_eq!(drawn(&mut world, a, 5), coming(5));
+    // The one after its own Sender's, which is another client's next.
+    let mut source = world.new_source(Kind::Audio, SEND);
+    source.ssrc = coming(7);
+    world.create_receiver(c, 3, source).expect("nobody has it");
+    assert_eq!(drawn(&mut world, a, 6), coming(8));
+    // Free again when nobody does; but it has had its turn.
+    world.close_receiver(c, 3);
+    world.settle();
 }
 
 #[test]

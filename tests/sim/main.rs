@@ -20,6 +20,7 @@ mod world;
 
 mod allocations;
 mod announcements;
+mod audience;
 mod consent;
 mod drops;
 mod dtls_roles;

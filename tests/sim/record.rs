@@ -1,5 +1,6 @@
 //! The simulator's [`Outbox`]: writes down what the Router says, in order.
 
+use corinth::protocol::Message;
 use corinth::sfu::{CloseReason, Outbox, RoomEvent};
 use corinth::types::limit::DATAGRAM_MAX;
 use corinth::types::{Path, PeerKey};
@@ -61,8 +62,8 @@ impl Outbox for Recorder {
         self.said.push(Said::Datagram(path, self.slot[..len].to_vec()));
     }
 
-    fn text(&mut self, peer: PeerKey, text: String) {
-        self.said.push(Said::Text(peer, text));
+    fn text(&mut self, peer: PeerKey, message: Message) {
+        self.said.push(Said::Text(peer, message.to_string()));
     }
 
     fn close(&mut self, peer: PeerKey, reason: CloseReason) {

@@ -31,6 +31,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         WEBHOOK,
         "what_is_not_taken_is_told_again_and_what_came_meanwhile_after_it",
     ),
+    (
+        "corinth_slow_readers_total",
+        "tests/audience.rs",
+        "slow_is_who_takes_nothing_and_not_whoever_is_told_much",
+    ),
 ];
 const WEBHOOK: &str = "tests/webhook.rs";
 

@@ -143,6 +143,11 @@ pub(super) const PER_SHARD: &[PerShard] = &[
         Reading::Counter(|stats| stats.dtls_connected),
     ),
     (
+        "corinth_slow_readers_total",
+        "WebSockets closed because their clients did not read what they were sent.",
+        Reading::Counter(|stats| stats.slow_readers),
+    ),
+    (
         "corinth_dropped_total",
         "Packets, and messages of clients, that went no further, by why.",
         Reading::CounterBy("reason", |stats| {

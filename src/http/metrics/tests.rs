@@ -38,6 +38,7 @@ fn each_counter_is_where_it_belongs() {
     (stats.tx_padding_bytes, stats.rtp_received, stats.rtp_forwarded) = (31, 37, 41);
     (stats.turns, stats.media_wakeups, stats.key_frame_requests) = (43, 47, 53);
     (stats.handshake_steps, stats.dtls_connected, stats.busy_permille) = (59, 61, 670);
+    stats.slow_readers = 67;
     stats.rx_batches[1] = 71;
     stats.tx_trains[15] = 73;
     stats.timer_wakeups[Reason::Rtcp as usize] = 79;
@@ -62,6 +63,7 @@ fn each_counter_is_where_it_belongs() {
         ("corinth_key_frame_requests_total", 53.0),
         ("corinth_dtls_steps_total", 59.0),
         ("corinth_dtls_connected_total", 61.0),
+        ("corinth_slow_readers_total", 67.0),
         ("corinth_busy_ratio", 0.67),
     ] {
         assert_eq!(found.get(&format!("{name}{{shard=\"3\"}}")), Some(&value), "{name}");

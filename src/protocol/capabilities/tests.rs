@@ -193,3 +193,16 @@ fn unknown_codecs_of_a_client_are_left_out_and_known_ones_kept_once() {
     let codecs = json!([video("H999", json!({})), vp8, vp8, {"name": "VP8", "clockRate": 90000}]);
     assert_eq!(client(&json!({"codecs": codecs})).formats, [Format::Plain(Codec::Vp8)]);
 }
+
+#[test]
+fn what_the_server_never_sends_is_not_kept() {
+    let profiles = (0..=255).flat_map(|profile| {
+        let h264 = json!({"profile-level-id": "42e01f", "packetization-mode": profile});
+        let profiles = json!({"profile": profile, "profile-id": profile});
+        [video("VP9", profiles.clone()), video("AV1", profiles), video("H264", h264)]
+    });
+    let codecs: Vec<_> = profiles.collect();
+    let formats = client(&json!({"codecs": codecs})).formats;
+    assert!(formats.iter().all(|format| CodecSpec::find(*format).is_some()), "{formats:?}");
+    assert!(formats.len() <= TABLE.len(), "{formats:?}");
+}

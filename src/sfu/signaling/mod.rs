@@ -1,28 +1,31 @@
 //! What clients say: each message of PROTOCOL section 4, checked against the state, then done. A
 //! refused request changes nothing, so every check stands before the first change.
 
+pub(super) mod audience;
 mod receivers;
 mod senders;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Outbox;
 use super::event::{Happening, RoomEvent};
 use super::outbox::{CloseReason, Newcomer};
-use super::peer::{Budget, Peer, Verdict};
+use super::peer::{Audience, Budget, Peer, Verdict};
 use super::room::Room;
 use super::router::Router;
+use crate::protocol::notification::peer_left;
 use crate::protocol::{
-    AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Notification, Notify, PeerEntry,
-    Request, SenderEntry, envelope, notification,
+    Announcement, AppData, EnvelopeError, Error, Incoming, Join, JoinResponse, Message,
+    Notification, Notify, Request, envelope, notification,
 };
 use crate::types::{
     DropReason, PeerKey, ReceiverId, ReceiverKey, Refusal, RoomKey, SenderId, Timestamp,
     TransportId, TransportKey,
 };
 
-/// What a handler returns: the `data` of the response, serialized into the whole frame.
-type Response = Result<String, Error>;
+/// What a handler returns: the response whole.
+type Response = Result<Message, Error>;
 
 impl Router {
     /// A WebSocket was opened (with valid names). Replaces an older connection of the same name at
@@ -46,8 +49,9 @@ impl Router {
         }
         let budget = Budget::new(now, self.config.limits.requests_per_second);
         // The new connection is in the room before the old one leaves it, so that the room stays.
-        let key = self.peers.insert(Peer::new(room_key, peer, rights, budget, self.hasher.clone()));
-        self.rooms[room_key].peers.push(key);
+        let audience = Audience::new(now, peers);
+        let key = self.peers.insert(Peer::new(room_key, peer, rights, budget, audience));
+        self.rooms[room_key].add(peer, key);
         self.stats.peers += 1;
         self.tell(key, Happening::PeerConnected, out);
         if let Some(older) = older {
@@ -62,15 +66,14 @@ impl Router {
     }
 
     pub(in crate::sfu) fn peer_named(&self, room: &str, peer: &str) -> Option<PeerKey> {
-        let peers = &self.rooms[*self.room_names.get(room)?].peers;
-        peers.iter().copied().find(|key| *self.peers[*key].name == *peer)
+        self.rooms[*self.room_names.get(room)?].names.get(peer).copied()
     }
 
     /// Tells who asked for it that all rooms end now. The driver closes the connections.
     pub fn announce_end(&self, reason: &str, out: &mut impl Outbox) {
         for (key, peer) in self.peers.iter().filter(|(_, peer)| peer.wants_room_closed) {
             debug_assert!(peer.joined, "it asked with join");
-            out.text(key, notification::room_closed(reason));
+            out.text(key, notification::room_closed(reason).into());
         }
     }
 
@@ -104,7 +107,7 @@ impl Router {
             Ok(Incoming::Response) => self.stats.drop(DropReason::SignalIgnored),
             Ok(Incoming::Request { id, .. }) if verdict == Verdict::Refused => {
                 let error = self.too_many(Refusal::Requests, "requests a second");
-                out.text(key, envelope::error(id, &error));
+                out.text(key, envelope::error(id, &error).into());
             }
             Ok(Incoming::Request { id, method, data }) => {
                 let response = self
@@ -112,7 +115,8 @@ impl Router {
                     .and_then(|()| Request::parse(&method, data))
                     .and_then(|request| self.check_app_data(request.app_data()).map(|()| request))
                     .and_then(|request| self.handle_request(now, key, id, request, out));
-                out.text(key, response.unwrap_or_else(|error| envelope::error(id, &error)));
+                let error = |error| envelope::error(id, &error).into();
+                out.text(key, response.unwrap_or_else(error));
             }
             Ok(Incoming::Notification { method, data }) => {
                 let done = verdict == Verdict::Allowed
@@ -164,7 +168,7 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Response {
         let done = match request {
-            Request::Join(join) => return self.join(key, id, join, out),
+            Request::Join(join) => return self.join(now, key, id, join, out),
             Request::CreateTransport(request) => {
                 return self.create_transport(now, key, id, request);
             }
@@ -172,14 +176,14 @@ impl Router {
                 return self.restart_transport(key, id, transport);
             }
             Request::CreateReceiver(request) => self.create_receiver(now, key, request, out),
-            Request::PauseReceiver(command) => self.pause_receiver(key, &command, out),
+            Request::PauseReceiver(command) => self.pause_receiver(now, key, &command, out),
             Request::ResumeReceiver(command) => self.resume_receiver(now, key, &command, out),
             Request::EnableSender(request) => self.enable_sender(now, key, &request, out),
             Request::PlaySender(command) => self.play_sender(now, key, &command, out),
             Request::StopSender(command) => self.stop_sender(key, &command),
             Request::RequestKeyFrame { id } => self.request_key_frame(now, key, id, out),
         };
-        done.map(|()| envelope::success(id, &BTreeMap::<(), ()>::new()))
+        done.map(|()| envelope::success(id, &BTreeMap::<(), ()>::new()).into())
     }
 
     fn handle_notification(
@@ -194,7 +198,11 @@ impl Router {
         }
         match notification {
             Notification::Leave { app_data } => {
-                self.close_peer(key, CloseReason::Left, app_data.as_ref(), out);
+                let farewell = peer_left(&self.peers[key].name, app_data.as_ref());
+                // Whoever has had too much told goes without another word.
+                let may = self.charge(now, key, farewell.len()).is_ok();
+                let app_data = app_data.as_ref().filter(|_| may);
+                self.close_peer(key, CloseReason::Left, app_data, out);
             }
             Notification::UpdateTransport { id, dtls_parameters } => {
                 let transport = self.transport_of(key, id)?;
@@ -206,17 +214,44 @@ impl Router {
             }
             Notification::CloseTransport { id, app_data } => {
                 let transport = self.transport_of(key, id)?;
+                let receivers = self.transports[transport].receivers().count();
+                self.charge_closing(now, key, receivers, app_data.as_ref())?;
                 self.close_transport(transport, app_data.as_ref(), out);
             }
             Notification::CloseReceiver { id, app_data } => {
                 let receiver = self.receiver_of(key, id)?;
+                self.charge_closing(now, key, 1, app_data.as_ref())?;
                 self.close_receiver(receiver, app_data.as_ref(), out);
             }
         }
         Ok(())
     }
 
-    fn join(&mut self, key: PeerKey, id: u64, join: Join, out: &mut impl Outbox) -> Response {
+    /// Whether everybody may be told of the end of so many Receivers.
+    fn charge_closing(
+        &mut self,
+        now: Timestamp,
+        key: PeerKey,
+        receivers: usize,
+        app_data: Option<&AppData>,
+    ) -> Result<(), Error> {
+        let each = Announcement::sender_closed(&self.peers[key].name, app_data).len();
+        self.charge(now, key, receivers * each)
+    }
+
+    fn join(
+        &mut self,
+        now: Timestamp,
+        key: PeerKey,
+        id: u64,
+        join: Join,
+        out: &mut impl Outbox,
+    ) -> Response {
+        let app_data = join.app_data.as_ref();
+        let announcement = notification::new_peer(&self.peers[key].name, app_data);
+        self.check_held(key, app_data)?;
+        self.charge(now, key, announcement.len())?;
+        self.hold(key, audience::size(app_data) as isize);
         let peer = &mut self.peers[key];
         peer.joined = true;
         peer.app_data = join.app_data;
@@ -224,7 +259,6 @@ impl Router {
         peer.wants_transport_state = join.notify.contains(&Notify::TransportState);
         peer.wants_room_closed = join.notify.contains(&Notify::RoomClosed);
         let room = peer.room;
-        let announcement = notification::new_peer(&peer.name, peer.app_data.as_ref());
         let mut receivers = Vec::new();
         let others = self.rooms[room].peers.iter().map(|other| (*other, &self.peers[*other]));
         for (other, theirs) in others.filter(|(other, theirs)| *other != key && theirs.joined) {
@@ -238,36 +272,20 @@ impl Router {
             let senders: Vec<_> = senders.collect();
             announced.push((other, senders));
         }
-        let peers = announced.iter().map(|(other, senders)| {
+        let sources = announced.iter().map(|(_, senders)| senders.len()).sum();
+        let mut response = JoinResponse::new(id, &self.capabilities, announced.len(), sources);
+        for (other, senders) in &announced {
             let theirs = &self.peers[*other];
-            let senders = senders.iter().map(|(id, receiver)| self.sender_entry(*id, *receiver));
-            PeerEntry {
-                name: &theirs.name,
-                senders: senders.collect(),
-                app_data: theirs.app_data.as_ref(),
-            }
-        });
-        let response =
-            JoinResponse { rtp_capabilities: &self.capabilities, peers: peers.collect() };
-        let response = envelope::success(id, &response);
-        self.broadcast(room, key, &announcement, out);
+            let describe = |(id, key): &(_, ReceiverKey)| (*id, &self.receivers[*key].description);
+            response.peer(&theirs.name, senders.iter().map(describe), theirs.app_data.as_ref());
+        }
+        self.broadcast(room, key, announcement, out);
         let room = &mut self.rooms[room];
         if !std::mem::replace(&mut room.started, true) {
             out.tell(&RoomEvent { room: &room.name, peer: None, what: Happening::RoomStarted });
         }
         self.tell(key, Happening::PeerJoined, out);
-        Ok(response)
-    }
-
-    fn sender_entry(&self, id: SenderId, receiver: ReceiverKey) -> SenderEntry<'_> {
-        let receiver = &self.receivers[receiver];
-        SenderEntry {
-            id,
-            kind: receiver.kind,
-            rtp_parameters: &receiver.announced,
-            paused: receiver.paused,
-            app_data: receiver.app_data.as_ref(),
-        }
+        Ok(response.finish())
     }
 
     /// Gives a peer a Sender of this Receiver, unless it cannot decode it or may not receive.
@@ -275,7 +293,13 @@ impl Router {
         let source = &self.receivers.get(receiver)?.source;
         let peer = self.peers.get_mut(key)?;
         let decodes = peer.capabilities.as_ref().is_none_or(|known| known.can_decode(source));
-        (decodes && peer.rights.receive).then(|| peer.subscriptions.announce(receiver))
+        if !decodes || !peer.rights.receive {
+            return None;
+        }
+        let id = peer.subscriptions.announce(receiver, |it| self.receivers.contains_key(it));
+        let listeners = &mut self.receivers.get_mut(receiver)?.listeners;
+        listeners.push((key, id), |(peer, _)| self.peers.contains_key(*peer));
+        Some(id)
     }
 
     /// Says something to every joined peer of a room but one.
@@ -283,12 +307,13 @@ impl Router {
         &self,
         room: RoomKey,
         except: PeerKey,
-        text: &str,
+        text: String,
         out: &mut impl Outbox,
     ) {
+        let text: Arc<str> = text.into();
         for other in &self.rooms[room].peers {
             if *other != except && self.peers[*other].joined {
-                out.text(*other, text.to_owned());
+                out.text(*other, Message::from(&text));
             }
         }
     }

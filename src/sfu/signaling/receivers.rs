@@ -70,7 +70,7 @@ impl Router {
         self.ufrags.insert(credentials.ufrag, transport);
         self.peers[key].transports.insert(request.id, transport);
         self.stats.transports += 1;
-        Ok(envelope::success(id, &response))
+        Ok(envelope::success(id, &response).into())
     }
 
     /// New credentials beside those that its checks are made with; nothing else changes.
@@ -87,7 +87,7 @@ impl Router {
         if let Some(over) = self.transports[transport].transport.ice_mut().restart(credentials) {
             self.ufrags.remove(&over);
         }
-        Ok(envelope::success(id, &response))
+        Ok(envelope::success(id, &response).into())
     }
 
     /// What a client may send to. RFC 8445 §5.1.2.1: UDP has type preference 126 (host), local
@@ -147,26 +147,33 @@ impl Router {
         }
         association.check_source(&request.source)?;
         let room_key = peer.room;
-        let declared = request.source.encodings.iter().flat_map(|e| [e.ssrc, e.rtx_ssrc]).flatten();
-        for ssrc in declared {
-            if self.rooms[room_key].tx_ssrcs.contains(&ssrc) {
+        let room = &mut self.rooms[room_key];
+        for ssrc in request.source.ssrcs() {
+            if room.tx_ssrcs.contains(&ssrc) {
                 let reason = "rtpParameters.encodings[].ssrc: taken by a Sender";
                 return Err(Error::bad_request(format!("{reason}: {ssrc}")));
             }
         }
-        let tx_ssrc = self.fresh_ssrc(room_key);
+        let tx_ssrc = room.draw_ssrc(&request.source);
         // Every video codec has rtx in the server's table, whatever the source brings.
         let has_rtx = request.source.kind == Kind::Video;
-        let tx_rtx_ssrc = has_rtx.then(|| self.fresh_ssrc(room_key));
+        let tx_rtx_ssrc = has_rtx.then(|| room.draw_ssrc(&request.source));
         let cname = self.cname(key, &request.source);
         let origin = Origin {
             id: request.id,
             peer: key,
             transport,
             paused: request.paused,
-            app_data: request.app_data,
+            app_data: request.app_data.as_ref(),
         };
         let receiver = Receiver::new(origin, request.source, tx_ssrc, tx_rtx_ssrc, cname);
+        let announcement = Announcement::new_sender(&self.peers[key].name, &receiver.description);
+        self.check_held(key, request.app_data.as_ref())?;
+        self.charge(now, key, announcement.len())?;
+        self.hold(key, receiver.app_data as isize);
+        let room = &mut self.rooms[room_key];
+        room.tx_ssrcs.extend([Some(tx_ssrc), tx_rtx_ssrc].into_iter().flatten());
+        room.declare(&receiver.source);
         let receiver_key = self.receivers.insert(receiver);
         let source = &self.receivers[receiver_key].source;
         self.transports[transport].add_source(now, receiver_key, source);
@@ -174,7 +181,7 @@ impl Router {
         let (transport, kind) = (request.transport_id, source.kind);
         let created = Happening::ReceiverCreated { receiver: request.id, transport, kind };
         self.tell(key, created, out);
-        self.announce_to_room(room_key, key, receiver_key, out);
+        self.announce_to_room(room_key, key, receiver_key, &announcement, out);
         Ok(())
     }
 
@@ -183,16 +190,9 @@ impl Router {
         room: RoomKey,
         from: PeerKey,
         key: ReceiverKey,
+        announcement: &Announcement,
         out: &mut impl Outbox,
     ) {
-        let receiver = &self.receivers[key];
-        let announcement = Announcement::new_sender(
-            receiver.kind,
-            &self.peers[from].name,
-            &receiver.announced,
-            receiver.paused,
-            receiver.app_data.as_ref(),
-        );
         for index in 0..self.rooms[room].peers.len() {
             let other = self.rooms[room].peers[index];
             if other != from
@@ -200,20 +200,6 @@ impl Router {
                 && let Some(id) = self.announce(other, key)
             {
                 out.text(other, announcement.for_sender(id));
-            }
-        }
-    }
-
-    /// An SSRC that no Sender of the room has and no client of it sends under.
-    fn fresh_ssrc(&mut self, room: RoomKey) -> Ssrc {
-        loop {
-            let ssrc = self.rooms[room].draw_ssrc();
-            let mut peers = self.rooms[room].peers.iter().map(|key| &self.peers[*key]);
-            let received = peers.any(|peer| {
-                peer.transports.values().any(|transport| self.transports[*transport].receives(ssrc))
-            });
-            if !received && self.rooms[room].tx_ssrcs.insert(ssrc) {
-                return ssrc;
             }
         }
     }
@@ -229,15 +215,18 @@ impl Router {
 
     pub(super) fn pause_receiver(
         &mut self,
+        now: Timestamp,
         key: PeerKey,
         command: &ReceiverCommand,
         out: &mut impl Outbox,
     ) -> Result<(), Error> {
         let receiver = self.receiver_of(key, command.id)?;
-        if self.receivers[receiver].pause() {
+        if !self.receivers[receiver].paused {
             let name = &self.peers[key].name;
             let announcement = Announcement::sender_paused(name, command.app_data.as_ref());
-            self.tell_subscribers(receiver, &announcement, out);
+            self.charge(now, key, announcement.len())?;
+            self.receivers[receiver].pause();
+            self.tell_listeners(receiver, &announcement, out);
         }
         Ok(())
     }
@@ -250,25 +239,26 @@ impl Router {
         out: &mut impl Outbox,
     ) -> Result<(), Error> {
         let receiver = self.receiver_of(key, command.id)?;
-        if self.receivers[receiver].resume(now) {
+        if self.receivers[receiver].paused {
             let name = &self.peers[key].name;
             let announcement = Announcement::sender_resumed(name, command.app_data.as_ref());
-            self.tell_subscribers(receiver, &announcement, out);
+            self.charge(now, key, announcement.len())?;
+            self.receivers[receiver].resume(now);
+            self.tell_listeners(receiver, &announcement, out);
             self.poll_key_frame(now, receiver, out);
         }
         Ok(())
     }
 
-    fn tell_subscribers(
+    fn tell_listeners(
         &self,
         receiver: ReceiverKey,
         announcement: &Announcement,
         out: &mut impl Outbox,
     ) {
-        let room = self.peers[self.receivers[receiver].peer].room;
-        for other in &self.rooms[room].peers {
-            if let Some(id) = self.peers[*other].subscriptions.id_of(receiver) {
-                out.text(*other, announcement.for_sender(id));
+        for (peer, id) in self.receivers[receiver].listeners.iter() {
+            if self.peers.contains_key(*peer) {
+                out.text(*peer, announcement.for_sender(*id));
             }
         }
     }

@@ -98,6 +98,7 @@ impl Router {
 
     fn subscription_of(&self, key: PeerKey, id: SenderId) -> Result<Subscription, Error> {
         let subscription = self.peers[key].subscriptions.get(id);
+        let subscription = subscription.filter(|it| self.receivers.contains_key(it.receiver));
         subscription.ok_or_else(|| Error::not_found(format!("no such Sender: {id}")))
     }
 

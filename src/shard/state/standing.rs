@@ -25,6 +25,11 @@ impl Shard {
         (stats.busy_permille, stats.pressure) = (busy, pressure);
     }
 
+    /// Keeps what waits for slow clients within its bound.
+    pub(in crate::shard) fn relieve_queues(&self) {
+        self.core.borrow_mut().out.relieve();
+    }
+
     /// Whether this shard takes no new peers.
     pub(in crate::shard) fn is_full(&self) -> bool {
         self.admission.borrow().pressure() >= Pressure::Full

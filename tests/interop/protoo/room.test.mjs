@@ -25,6 +25,29 @@ test('join answers with capabilities and the peers that are there', async () => 
   for (const client of [alice, bob]) client.drop();
 });
 
+test('the answer to join comes whole, however much there is to tell', async () => {
+  const room = newRoom();
+  const appData = 'ü'.repeat(8 * 1024 - 1);
+  const peers = [];
+  for (let i = 0; i < 20; i += 1) {
+    const peer = await Client.join(server, room, `peer${i}`, { appData });
+    await sendTransport(peer);
+    for (let id = 1; id <= 3; id += 1) {
+      await peer.request('createReceiver', audio(id, 1, { appData: `${id} of ${i}` }));
+    }
+    peers.push(peer);
+  }
+  const last = await Client.join(server, room, 'last');
+  assert.deepEqual(last.joined.peers.map((peer) => peer.name), peers.map((_, i) => `peer${i}`));
+  for (const [i, { senders, appData: given }] of last.joined.peers.entries()) {
+    assert.equal(given, appData);
+    const expected = [1, 2, 3].map((id) => `${id} of ${i}`);
+    assert.deepEqual(senders.map((sender) => sender.appData), expected);
+    assert.deepEqual(senders.map((sender) => sender.id), [1, 2, 3].map((id) => 3 * i + id));
+  }
+  for (const client of [last, ...peers]) client.drop();
+});
+
 test('capabilities are the table of PROTOCOL section 6', async () => {
   const client = await Client.join(server, newRoom(), 'a');
   const { codecs, headerExtensions, fecMechanisms } = client.joined.rtpCapabilities;
@@ -148,7 +171,7 @@ test('rooms do not hear each other, and end with their last peer', async () => {
   again.drop();
 });
 
-test('appData is handed on unread, whatever JSON it is', async () => {
+test('appData is handed on as it is, whatever JSON it is', async () => {
   const room = newRoom();
   const watcher = await Raw.open(server, room, 'watcher');
   await watcher.request(1, 'join', {});
@@ -164,6 +187,25 @@ test('appData is handed on unread, whatever JSON it is', async () => {
     assert.equal((await watcher.next()).method, 'peerLeft');
   }
   watcher.close();
+});
+
+test('appData that would be the end of another client is refused', async () => {
+  const room = newRoom();
+  const watcher = await Client.join(server, room, 'watcher');
+  const peer = await Raw.open(server, room, 'peer');
+  const nested = (depth) => '['.repeat(depth) + ']'.repeat(depth);
+  for (const value of [nested(33), nested(8000), '[1e999]', '"\\ud800"']) {
+    peer.text(`{"request":true,"id":1,"method":"join","data":{"appData":${value}}}`);
+    const { errorCode, errorReason } = await peer.next();
+    assert.equal(errorCode, 400);
+    assert.match(errorReason, /^appData: /);
+  }
+  await watcher.quiet();
+  peer.text(`{"request":true,"id":2,"method":"join","data":{"appData":${nested(32)}}}`);
+  assert.equal((await peer.next()).ok, true);
+  assert.equal((await watcher.next('newPeer')).name, 'peer');
+  peer.close();
+  watcher.drop();
 });
 
 test('a null is as good as absent', async () => {
