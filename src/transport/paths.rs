@@ -56,6 +56,8 @@ pub struct Paths {
     all: Vec<PathState>,
     /// The one in use.
     selected: Option<Path>,
+    /// Whether media may go there. The fan-out asks for each Sender, so it is not looked up.
+    takes_media: bool,
     /// Authentic packets come from this one since then, and none from the one in use.
     contender: Option<(Path, Timestamp)>,
     /// That of the latest nomination.
@@ -115,6 +117,7 @@ impl Paths {
         state.authentic_at = Some(now);
         if selected == Some(path) {
             self.contender = None;
+            self.takes_media = true;
         } else {
             self.contend(now, path);
         }
@@ -142,6 +145,7 @@ impl Paths {
                 state.nomination = state.nomination.max(outdated);
             }
             self.selected = Some(path);
+            self.takes_media = true;
             self.contender = None;
         }
     }
@@ -179,10 +183,9 @@ impl Paths {
 
     /// Where media goes: to nobody who has not shown that he is the client. A TCP connection cannot
     /// be made from a forged address.
+    #[inline]
     pub fn media_path(&self) -> Option<Path> {
-        let state = self.get(self.selected?)?;
-        let shown = state.is_proved() || matches!(state.path, Path::Tcp { .. });
-        shown.then_some(state.path)
+        if self.takes_media { self.selected } else { None }
     }
 
     /// Bytes came from a path that say nothing about who sent them.
@@ -235,6 +238,8 @@ impl Paths {
         let alive = self.all.iter().filter(|state| state.is_alive(now));
         let best =
             alive.max_by_key(|it| (it.authentic_at, it.nomination, it.checked_at, it.serial));
+        self.takes_media =
+            best.is_some_and(|it| it.is_proved() || matches!(it.path, Path::Tcp { .. }));
         self.selected = best.map(|state| state.path);
         self.contender = None;
     }
