@@ -158,6 +158,9 @@ async fn a_client_moves_to_another_port() -> anyhow::Result<()> {
     let before = a.local_address()?;
     a.migrate().await?;
     assert_ne!(a.local_address()?, before);
+    // What makes media follow: something authentic from there.
+    let report = tokio::time::timeout(Duration::from_secs(5), from_a.recv()).await?;
+    assert!(matches!(report, Some(Received { content: Content::Rtcp(_), .. })));
     let size = a.send_rtp(&packet(1, b"from the new port")).await?;
     expect_payload(&mut from_a, b"from the new port", size).await;
     let size = b.send_rtp(&packet(1, b"to the new port")).await?;

@@ -3,7 +3,6 @@
 
 use corinth::types::{DropReason, Kind};
 
-use crate::link::Plan;
 use crate::source::{Picture, Source};
 use crate::world::media::{RECEIVE, SEND};
 use crate::world::{Who, World};
@@ -32,26 +31,21 @@ fn can_be_told_apart(one: Way, other: Way) -> bool {
     !(anonymous(one) && anonymous(other))
 }
 
+/// Every way in which a camera and a screen can be declared so that both can be found.
+fn ways_of_two() -> impl Iterator<Item = [Way; 2]> {
+    let all = ways("camera").into_iter().flat_map(|one| ways("screen").map(|other| [one, other]));
+    all.filter(|[one, other]| can_be_told_apart(*one, *other))
+}
+
 fn source(world: &mut World, way: Way) -> Source {
     let mut source = world.new_source(Kind::Video, SEND);
     (source.declares_ssrc, source.mid, source.rid) = way;
     source
 }
 
-/// Somebody with a transport to send on, and somebody who watches.
-fn scene(seed: u64) -> (World, [Who; 2]) {
-    let mut world = World::new(seed);
-    let [a, b] = ["a", "b"].map(|name| world.member("room", name));
-    world.open(a, SEND, &Plan::SEND);
-    world.open(b, RECEIVE, &Plan::RECEIVE);
-    (world, [a, b])
-}
-
-/// Sends the next packet of a source that need not be in the client's list.
+/// Sends the next packet of a source.
 fn send(world: &mut World, who: Who, source: &mut Source, picture: Picture) {
-    let (seq, header_len, packet) = source.packet(world.now, picture);
-    world.link(who, SEND).send_rtp(source.ssrc, seq, header_len, &packet);
-    world.flush();
+    world.packet_of(who, source, picture);
     world.settle();
 }
 
@@ -64,68 +58,58 @@ fn got(world: &World, viewer: Who, tag: u32) -> (usize, usize) {
 /// The client of a viewer that shows one source in place of another fails in `client.rs`.
 #[test]
 fn what_is_late_of_a_closed_source_is_nobodys() {
-    for (i, first) in ways("camera").into_iter().enumerate() {
-        for (j, second) in ways("screen").into_iter().enumerate() {
-            if !can_be_told_apart(first, second) {
-                continue;
-            }
-            let (mut world, [a, b]) = scene((10 * i + j) as u64);
-            let [mut camera, mut screen] = [first, second].map(|way| source(&mut world, way));
-            world.create_receiver(a, CAMERA, camera.clone()).expect("a Receiver");
-            world.create_receiver(a, SCREEN, screen.clone()).expect("a Receiver");
-            world.watch_all(b, RECEIVE);
-            send(&mut world, a, &mut camera, Picture::Key);
-            send(&mut world, a, &mut screen, Picture::Key);
-            assert_eq!(got(&world, b, camera.tag), (1, 2), "{first:?} {second:?}");
+    for (seed, [first, second]) in (1..).zip(ways_of_two()) {
+        let (mut world, [a, b]) = World::pair(seed);
+        let [mut camera, mut screen] = [first, second].map(|way| source(&mut world, way));
+        world.create_receiver(a, CAMERA, camera.clone()).expect("a Receiver");
+        world.create_receiver(a, SCREEN, screen.clone()).expect("a Receiver");
+        world.watch_all(b, RECEIVE);
+        send(&mut world, a, &mut camera, Picture::Key);
+        send(&mut world, a, &mut screen, Picture::Key);
+        assert_eq!(got(&world, b, camera.tag), (1, 2), "{first:?} {second:?}");
 
-            world.close_receiver(a, CAMERA);
-            world.forget_packets();
-            let nobodys = world.drops(DropReason::NoReceiver);
-            for _ in 0..10 {
-                send(&mut world, a, &mut camera, Picture::Delta);
-                send(&mut world, a, &mut screen, Picture::Delta);
-            }
-            assert_eq!(got(&world, b, screen.tag), (10, 10), "{first:?} {second:?}");
-            assert_eq!(world.drops(DropReason::NoReceiver), nobodys + 10);
+        world.close_receiver(a, CAMERA);
+        world.forget_packets();
+        let nobodys = world.drops(DropReason::NoReceiver);
+        for _ in 0..10 {
+            send(&mut world, a, &mut camera, Picture::Delta);
+            send(&mut world, a, &mut screen, Picture::Delta);
         }
+        assert_eq!(got(&world, b, screen.tag), (10, 10), "{first:?} {second:?}");
+        assert_eq!(world.drops(DropReason::NoReceiver), nobodys + 10);
     }
 }
 
 /// A client may send before its `createReceiver` has come.
 #[test]
 fn what_is_early_of_a_source_is_its_own_as_soon_as_it_can_be_known() {
-    for (i, first) in ways("camera").into_iter().enumerate() {
-        for (j, second) in ways("screen").into_iter().enumerate() {
-            if !can_be_told_apart(first, second) {
-                continue;
-            }
-            let (mut world, [a, b]) = scene((10 * i + j) as u64);
-            let [mut camera, mut screen] = [first, second].map(|way| source(&mut world, way));
-            world.create_receiver(a, CAMERA, camera.clone()).expect("a Receiver");
-            // Where the camera has said nothing, nothing tells the screen from it, and nobody
-            // watches yet.
-            if can_be_told_apart(first, (false, None, None)) {
-                world.watch_all(b, RECEIVE);
-            }
-            for _ in 0..3 {
-                send(&mut world, a, &mut screen, Picture::Key);
-            }
-            assert_eq!(got(&world, b, screen.tag).1, 0, "{first:?} {second:?}");
-            world.create_receiver(a, SCREEN, screen.clone()).expect("a Receiver");
+    for (seed, [first, second]) in (1..).zip(ways_of_two()) {
+        let (mut world, [a, b]) = World::pair(seed);
+        let [mut camera, mut screen] = [first, second].map(|way| source(&mut world, way));
+        world.create_receiver(a, CAMERA, camera.clone()).expect("a Receiver");
+        // Where the camera has said nothing, nothing tells the screen from it, and nobody
+        // watches yet.
+        if can_be_told_apart(first, (false, None, None)) {
             world.watch_all(b, RECEIVE);
-            world.forget_packets();
-            send(&mut world, a, &mut camera, Picture::Key);
-            send(&mut world, a, &mut screen, Picture::Key);
-            assert_eq!(got(&world, b, camera.tag), (1, 2), "{first:?} {second:?}");
-            assert_eq!(got(&world, b, screen.tag), (1, 2), "{first:?} {second:?}");
         }
+        for _ in 0..3 {
+            send(&mut world, a, &mut screen, Picture::Key);
+        }
+        assert_eq!(got(&world, b, screen.tag).1, 0, "{first:?} {second:?}");
+        world.create_receiver(a, SCREEN, screen.clone()).expect("a Receiver");
+        world.watch_all(b, RECEIVE);
+        world.forget_packets();
+        send(&mut world, a, &mut camera, Picture::Key);
+        send(&mut world, a, &mut screen, Picture::Key);
+        assert_eq!(got(&world, b, camera.tag), (1, 2), "{first:?} {second:?}");
+        assert_eq!(got(&world, b, screen.tag), (1, 2), "{first:?} {second:?}");
     }
 }
 
 /// A client that goes on under a new SSRC has packets of the old one under way.
 #[test]
 fn one_late_packet_of_a_replaced_stream_does_not_interrupt_its_successor() {
-    let (mut world, [a, b]) = scene(1);
+    let (mut world, [a, b]) = World::pair(1);
     let mut before = source(&mut world, (false, None, None));
     world.create_receiver(a, CAMERA, before.clone()).expect("a Receiver");
     world.watch_all(b, RECEIVE);
@@ -148,7 +132,7 @@ fn one_late_packet_of_a_replaced_stream_does_not_interrupt_its_successor() {
 /// The first packets are lost, and the numbers roll over before the next.
 #[test]
 fn a_stream_that_starts_just_before_its_numbers_roll_over_is_heard() {
-    let (mut world, [a, b]) = scene(2);
+    let (mut world, [a, b]) = World::pair(2);
     let mut camera = source(&mut world, (true, None, None));
     camera.seq = (1 << 16) + 3;
     world.create_receiver(a, CAMERA, camera.clone()).expect("a Receiver");

@@ -16,10 +16,7 @@ use crate::world::{Who, World, path_from};
 /// Somebody who sends one source of this kind without saying under which SSRC, somebody who watches
 /// it, and the Sender's id.
 fn scene(seed: u64, kind: Kind) -> (World, [Who; 2], u32) {
-    let mut world = World::new(seed);
-    let [a, b] = ["a", "b"].map(|name| world.member("room", name));
-    world.open(a, SEND, &Plan::SEND);
-    world.open(b, RECEIVE, &Plan::RECEIVE);
+    let (mut world, [a, b]) = World::pair(seed);
     let receiver = if kind == Kind::Audio { AUDIO } else { VIDEO };
     let mut source = world.new_source(kind, SEND);
     source.declares_ssrc = false;

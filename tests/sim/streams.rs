@@ -2,25 +2,13 @@
 
 use corinth::types::{DropReason, Kind};
 
-use crate::link::Plan;
 use crate::source::{Picture, Source};
 use crate::world::media::{AUDIO, RECEIVE, SEND, VIDEO};
 use crate::world::{Who, World};
 
-/// Somebody who sends nothing yet, and somebody who can watch.
-fn scene(seed: u64) -> (World, [Who; 2]) {
-    let mut world = World::new(seed);
-    let [a, b] = ["a", "b"].map(|name| world.member("room", name));
-    world.open(a, SEND, &Plan::SEND);
-    world.open(b, RECEIVE, &Plan::RECEIVE);
-    (world, [a, b])
-}
-
 /// Sends the next packet of a source that is not in the client's list.
 fn send(world: &mut World, who: Who, source: &mut Source) {
-    let (seq, header_len, packet) = source.packet(world.now, Picture::Key);
-    world.link(who, SEND).send_rtp(source.ssrc, seq, header_len, &packet);
-    world.flush();
+    world.packet_of(who, source, Picture::Key);
     world.settle();
 }
 
@@ -34,7 +22,7 @@ fn roll_over(world: &mut World, who: Who, source: &mut Source) {
 
 #[test]
 fn roll_overs_between_two_receivers_of_one_ssrc_are_counted() {
-    let (mut world, [a, b]) = scene(1);
+    let (mut world, [a, b]) = World::pair(1);
     world.send(a, AUDIO, Kind::Audio, SEND);
     world.watch_all(b, RECEIVE);
     world.assert_media();
@@ -50,7 +38,7 @@ fn roll_overs_between_two_receivers_of_one_ssrc_are_counted() {
 
 #[test]
 fn roll_overs_before_the_first_receiver_of_an_ssrc_are_counted() {
-    let (mut world, [a, b]) = scene(2);
+    let (mut world, [a, b]) = World::pair(2);
     let mut source = world.new_source(Kind::Audio, SEND);
     roll_over(&mut world, a, &mut source);
     world.create_receiver(a, AUDIO, source).expect("an SSRC that nobody declared");
@@ -62,7 +50,7 @@ fn roll_overs_before_the_first_receiver_of_an_ssrc_are_counted() {
 /// Whoever sends under ever new SSRCs costs no more than so many, and loses nothing that is his.
 #[test]
 fn ssrcs_that_nobody_declared_make_room() {
-    let (mut world, [a, b]) = scene(3);
+    let (mut world, [a, b]) = World::pair(3);
     world.send(a, VIDEO, Kind::Video, SEND);
     for _ in 0..1000 {
         let mut source = world.new_source(Kind::Audio, SEND);
@@ -78,7 +66,7 @@ fn ssrcs_that_nobody_declared_make_room() {
 /// taken for the camera's.
 #[test]
 fn a_second_source_may_send_before_it_is_declared() {
-    let (mut world, [a, b]) = scene(4);
+    let (mut world, [a, b]) = World::pair(4);
     world.send(a, VIDEO, Kind::Video, SEND);
     let mut screen = world.new_source(Kind::Video, SEND);
     send(&mut world, a, &mut screen);

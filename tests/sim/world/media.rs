@@ -8,7 +8,7 @@ use corinth::types::{Kind, Timestamp};
 use super::{Who, World};
 use crate::link::{Link, Plan, RtpIn};
 use crate::rtcp::{self, Rtcp};
-use crate::source::{Picture, ntp};
+use crate::source::{Picture, Source, ntp};
 
 /// The transport that clients of a call send on, and the one that they receive on.
 pub(crate) const SEND: u32 = 1;
@@ -34,6 +34,22 @@ impl World {
         }
         self.settle();
         everybody
+    }
+
+    /// Somebody who can send and has no source yet, and somebody who can watch.
+    pub(crate) fn pair(seed: u64) -> (Self, [Who; 2]) {
+        let mut world = Self::new(seed);
+        let [a, b] = ["a", "b"].map(|name| world.member("room", name));
+        world.open(a, SEND, &Plan::SEND);
+        world.open(b, RECEIVE, &Plan::RECEIVE);
+        (world, [a, b])
+    }
+
+    /// Sends the next packet of a source that need not be in the client's list.
+    pub(crate) fn packet_of(&mut self, who: Who, source: &mut Source, picture: Picture) {
+        let (seq, header_len, packet) = source.packet(self.now, picture);
+        self.link(who, source.transport).send_rtp(source.ssrc, seq, header_len, &packet);
+        self.flush();
     }
 
     /// Sends the source's next packet.
