@@ -62,6 +62,7 @@ export class Protoo {
   #nextId = 1;
   /** @type {Map<number, { method: string, settle: (error: Error | null, data?: any) => void }>} */
   #requests = new Map();
+  #pace = new Pace();
   #closed = false;
 
   /** @type {(method: string, data: any) => void} */
@@ -110,6 +111,8 @@ export class Protoo {
   }
 
   /**
+   * Requests go out in the order in which they are made, and no faster than the server takes them.
+   *
    * @param {string} method
    * @param {object} [data]  Members that are `undefined` are not sent.
    * @returns {Promise<any>}  The response's data.
@@ -119,9 +122,7 @@ export class Protoo {
     if (this.#closed) return Promise.reject(new ClosedError('The connection is closed.'));
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#requests.get(id)?.settle(new TimeoutError(`The server did not answer "${method}".`));
-      }, this.#timeout);
+      let timer;
       const settle = (error, response) => {
         clearTimeout(timer);
         this.#requests.delete(id);
@@ -129,16 +130,25 @@ export class Protoo {
         else resolve(response);
       };
       this.#requests.set(id, { method, settle });
-      this.#socket.send(JSON.stringify({ request: true, id, method, data }));
+      const text = JSON.stringify({ request: true, id, method, data });
+      this.#pace.run(() => {
+        timer = setTimeout(() => {
+          settle(new TimeoutError(`The server did not answer "${method}".`));
+        }, this.#timeout);
+        this.#socket.send(text);
+      });
     });
   }
 
   /**
+   * Goes out at once.
+   *
    * @param {string} method
    * @param {object} [data]
    */
   notify(method, data = {}) {
     if (this.#closed) return;
+    this.#pace.count();
     this.#socket.send(JSON.stringify({ notification: true, method, data }));
   }
 
@@ -173,9 +183,53 @@ export class Protoo {
     if (this.#closed) return;
     this.#closed = true;
     this.#socket.onmessage = this.#socket.onclose = null;
+    this.#pace.stop();
     const error = new ClosedError('The connection to the server was closed.',
       { closeCode: code, reason });
     for (const { settle } of [...this.#requests.values()]) settle(error);
     this.onclose(code, reason);
+  }
+}
+
+/**
+ * How fast a server takes messages, if it says nothing else (`max-requests-per-second`): 100 a
+ * second, 400 at once. We stay below.
+ */
+const PER_SECOND = 90;
+const AT_ONCE = 300;
+
+/** Lets tasks run in their order, some at once, then at a pace. */
+class Pace {
+  #left = AT_ONCE;
+  #filled = Date.now();
+  /** @type {(() => void)[]} */
+  #waiting = [];
+
+  /** @param {() => void} task */
+  run(task) {
+    this.#waiting.push(task);
+    if (this.#waiting.length === 1) this.#advance();
+  }
+
+  /** Something went out without waiting. */
+  count() {
+    this.#left -= 1;
+  }
+
+  /** Those that still wait never run. */
+  stop() {
+    this.#waiting = [];
+  }
+
+  #advance() {
+    const now = Date.now();
+    const earned = Math.max(0, now - this.#filled) * PER_SECOND / 1000;
+    this.#left = Math.min(this.#left + earned, AT_ONCE);
+    this.#filled = now;
+    while (this.#left >= 1 && this.#waiting.length > 0) {
+      this.#left -= 1;
+      this.#waiting.shift()();
+    }
+    if (this.#waiting.length > 0) setTimeout(() => this.#advance(), 100);
   }
 }

@@ -45,6 +45,7 @@ export class LocalSource {
       if (!this.paused) return;
       // First the server: what comes before it has resumed would be thrown away.
       await this.#signaling.request('resumeReceiver', { id: this.id, appData });
+      if (this.closed) return;
       this.paused = false;
       await this.#rtcSender.replaceTrack(this.track);
     });
@@ -62,8 +63,7 @@ export class LocalSource {
   async close(appData) {
     if (this.closed) return;
     this.closed = true;
-    this.#signaling.notify('closeReceiver', { id: this.id, appData });
-    await this.#close();
+    await this.#close(appData);
   }
 
   #whileOpen(task) {
@@ -122,17 +122,20 @@ export class SendTransport extends Transport {
     this.#first ??= transceiver;
     const source = new LocalSource({
       signaling, rtcSender: transceiver.sender, id, track, codec: codecs[0].name, paused, appData,
-      close: () => this.#closeSource(source, transceiver),
+      close: (appData) => this.#closeSource(source, transceiver, appData),
     });
     this.#open.add(source);
     return source;
   }
 
-  #closeSource(source, transceiver) {
+  async #closeSource(source, transceiver, appData) {
     this.#open.delete(source);
-    return this.run(async () => {
+    // First of all nothing more is sent, not even while others negotiate: what came after the word
+    // would be nobody's.
+    await this.whileOpen(transceiver.sender.replaceTrack(null).catch(() => {}));
+    this.signaling.notify('closeReceiver', { id: source.id, appData });
+    await this.run(async () => {
       if (this.closed) return;
-      await transceiver.sender.replaceTrack(null);
       this.#sources.get(transceiver.mid).live = false;
       if (transceiver === this.#first) transceiver.direction = 'inactive';
       else transceiver.stop();

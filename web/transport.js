@@ -46,14 +46,25 @@ export class Transport {
   }
 
   /**
-   * In turn; what a closed RTCPeerConnection would never settle ends with the room.
+   * In turn.
    *
    * @template T
    * @param {() => Promise<T>} task
    * @returns {Promise<T>}
    */
   run(task) {
-    return this.#queue.run(() => Promise.race([task(), this.#ended]));
+    return this.#queue.run(() => this.whileOpen(task()));
+  }
+
+  /**
+   * What a closed RTCPeerConnection would never settle ends with the room.
+   *
+   * @template T
+   * @param {Promise<T>} result
+   * @returns {Promise<T>}
+   */
+  whileOpen(result) {
+    return Promise.race([result, this.#ended]);
   }
 
   get signaling() {

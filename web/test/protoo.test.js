@@ -131,3 +131,31 @@ test('no answer in time', async (t) => {
   await assert.rejects(opening, TimeoutError);
   assert.ok(socket.closed);
 });
+
+test('a thousand requests at once go out in order, at the pace of a server', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  t.after(() => mock.timers.reset());
+  const protoo = await open();
+  const answers = Array.from({ length: 1000 }, (_, i) => protoo.request('enableSender', { id: i }));
+  // As the server counts: so many at once, and a hundred a second, for each tenth of a second.
+  let answered = 0;
+  for (let tenths = 0; tenths < 90; tenths += 1) {
+    assert.ok(socket.sent.length <= 400 + 10 * tenths, `${socket.sent.length} at ${tenths}`);
+    for (; answered < socket.sent.length; answered += 1) {
+      assert.equal(socket.sent[answered].data.id, answered);
+      socket.says({ response: true, id: socket.sent[answered].id, ok: true });
+    }
+    mock.timers.tick(100);
+  }
+  // The time for an answer begins when it is asked for.
+  assert.equal((await Promise.all(answers)).length, 1000);
+});
+
+test('what waits for its turn ends with the connection', async () => {
+  const protoo = await open();
+  const answers = Array.from({ length: 400 }, () => protoo.request('enableSender'));
+  protoo.notify('leave');
+  protoo.close();
+  assert.equal(socket.sent.at(-1).method, 'leave');
+  for (const answer of answers) await assert.rejects(answer, ClosedError);
+});

@@ -96,6 +96,38 @@ test('what is received ends with its sender, the first one too', TIMEOUT, async 
   for (const app of [ada, bob]) await app.close();
 });
 
+test('a source is silent before the server is told that it is closed', TIMEOUT, async () => {
+  const room = newRoom();
+  const ada = await App.join(room, 'ada');
+  const order = await ada.run(async ({ room, track }) => {
+    const kept = await room.send(track.clone());
+    const source = await room.send(track);
+    const log = [];
+    const { replaceTrack } = RTCRtpSender.prototype;
+    RTCRtpSender.prototype.replaceTrack = async function replace(given) {
+      if (given !== null) log.push('sends');
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+      await replaceTrack.call(this, given);
+      if (given === null) log.push('silent');
+    };
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function told(text) {
+      log.push(JSON.parse(text).method);
+      send.call(this, text);
+    };
+    await source.pause();
+    const resumed = source.resume();
+    await new Promise((resolve) => { setTimeout(resolve); });
+    await source.close();
+    await resumed.catch(() => {});
+    return [log, kept.closed];
+  });
+  assert.deepEqual(order, [
+    ['silent', 'pauseReceiver', 'resumeReceiver', 'silent', 'closeReceiver'], false,
+  ]);
+  await ada.close();
+});
+
 test('media flows on while both directions restart ICE, and afterwards', TIMEOUT, async () => {
   const room = newRoom();
   const ada = await App.join(room, 'ada');
