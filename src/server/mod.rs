@@ -3,13 +3,14 @@
 //!
 //! - `serve`: starts a server and stops it; `bind`: its sockets.
 //! - `attend`: what the main thread does meanwhile; `stamps`: files that it watches.
-//! - `commander`: how it tells the shards.
+//! - `commander`: how it tells the shards. `webhook`: the thread that tells somebody's web server.
 
 mod attend;
 mod bind;
 mod commander;
 mod serve;
 mod stamps;
+mod webhook;
 
 pub use attend::Occasion;
 pub use serve::{Running, serve};

@@ -13,13 +13,12 @@ use std::time::Duration;
 use super::bind::{bind_media, listen, listen_for_media};
 use super::commander::{Commander, command};
 use super::stamps::{Stamps, stamped};
+use super::webhook::Webhook;
 use crate::config::{Config, MediaTcp};
 use crate::host;
 use crate::net::{MediaSocket, SocketOptions, raise_descriptor_limit};
 use crate::sfu::Identity;
-use crate::shard::{
-    self, Clock, Common, ENDED, Live, Parts, Pulse, TcpMedia, Webhook, mesh, unix_time,
-};
+use crate::shard::{self, Clock, Common, ENDED, Live, Parts, Pulse, TcpMedia, mesh, unix_time};
 use crate::types::IoKind;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 

@@ -11,7 +11,7 @@
 //!   what the metrics tell of all of them; `admin`: what operators may ask.
 //! - `live`: what can change while it serves.
 //! - `clock`: the only reader of the time. `pulse`: which shards move.
-//! - `journal`: what is told of rooms, in the log and, by way of `notices`, to the `webhook`.
+//! - `journal`: what is told of rooms, in the log and, by way of `notices`, to the webhook.
 
 mod accept;
 mod admin;
@@ -33,16 +33,15 @@ mod process;
 mod pulse;
 mod run;
 mod state;
-mod webhook;
 mod words;
 
 pub(crate) use clock::Clock;
 pub use clock::unix_time;
 pub use live::Live;
 pub(crate) use mailbox::mesh;
+pub(crate) use notices::{Notices, Wanted};
 pub(crate) use orders::{Order, Orders};
 pub(crate) use pulse::Pulse;
 pub(crate) use run::{Parts, TcpMedia, executor, run};
 pub(crate) use state::Common;
-pub(crate) use webhook::Webhook;
 pub(crate) use words::{DRAIN, ENDED, IDLE};

@@ -1,8 +1,8 @@
 //! From what happens in rooms to whoever tells the webhook of it. Shards put notices into a bounded
 //! channel and never wait. At its other end a thread does nothing but keep them in order, so many
-//! and no more, and hands some out when they are asked for: the thread that asks, `webhook`, waits
-//! as long as the web server makes it wait, and what happens meanwhile must not be lost by
-//! whoever comes first.
+//! and no more, and hands some out when they are asked for. The thread that asks, `server`'s
+//! webhook, waits as long as the web server makes it wait, and what happens meanwhile must not be
+//! lost by whoever comes first.
 
 use std::io;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ enum Call {
 
 /// When somebody wants to have what waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// As soon as there is something.
     Soon,
     /// Now, also if it is nothing.
@@ -39,7 +39,7 @@ pub(super) enum Wanted {
 
 /// What the threads count together.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     waiting: AtomicU64,
     delivered: AtomicU64,
     lost: AtomicU64,
@@ -48,24 +48,24 @@ pub(super) struct Counters {
 
 impl Counters {
     /// So many were told.
-    pub(super) fn deliver(&self, events: u64) {
+    pub(crate) fn deliver(&self, events: u64) {
         self.waiting.fetch_sub(events, Ordering::Relaxed);
         self.delivered.fetch_add(events, Ordering::Relaxed);
     }
 
     /// So many will not be.
-    pub(super) fn lose(&self, events: u64) {
+    pub(crate) fn lose(&self, events: u64) {
         self.waiting.fetch_sub(events, Ordering::Relaxed);
         self.lost.fetch_add(events, Ordering::Relaxed);
     }
 
     /// The web server has not taken something.
-    pub(super) fn fail(&self) {
+    pub(crate) fn fail(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What was counted so far.
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
             waiting: read(&self.waiting),
@@ -86,7 +86,7 @@ pub(crate) struct Notices {
 impl Notices {
     /// Starts the thread, which ends with the last of these. It hands out at most [`EVENTS_MAX`] at
     /// a time, by `hand`, to somebody who has asked and waits.
-    pub(super) fn start(hand: impl Fn(Vec<Notice>) + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(hand: impl Fn(Vec<Notice>) + Send + 'static) -> io::Result<Self> {
         let (calls, taken) = sync_channel(CALLS_MAX);
         let counters = Arc::<Counters>::default();
         let keeper = Keeper {
@@ -101,7 +101,7 @@ impl Notices {
     }
 
     /// Has somebody told of this. Never waits.
-    pub(super) fn tell(&self, notice: Notice) {
+    pub(crate) fn tell(&self, notice: Notice) {
         self.counters.waiting.fetch_add(1, Ordering::Relaxed);
         if self.calls.try_send(Call::Keep(notice)).is_err() {
             self.counters.lose(1);
@@ -109,13 +109,13 @@ impl Notices {
     }
 
     /// Asks for some of what waits.
-    pub(super) fn ask(&self, wanted: Wanted) {
+    pub(crate) fn ask(&self, wanted: Wanted) {
         // The thread lives as long as this.
         let _ = self.calls.send(Call::Ask(wanted));
     }
 
     /// What the threads count.
-    pub(super) fn counters(&self) -> &Counters {
+    pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
 }

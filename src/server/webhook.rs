@@ -1,5 +1,5 @@
 //! The thread that tells the webhook what happens in rooms. It waits as long as the web server at
-//! the other end makes it wait; what happens meanwhile waits in `notices`.
+//! the other end makes it wait; what happens meanwhile waits in `shard::Notices`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,9 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::clock::{Clock, unix_time};
-use super::notices::{Notices, Wanted};
 use crate::http::webhook::{Client, Failure, Notice, Queue, TRY_TIME, Target};
+use crate::shard::{Clock, Notices, Wanted, unix_time};
 
 /// Words that wait. They are taken between two tries, and there is one a reload.
 const WORDS_MAX: usize = 16;
@@ -30,14 +29,14 @@ enum Word {
 
 /// The main thread's end.
 #[derive(Debug)]
-pub(crate) struct Webhook {
+pub(super) struct Webhook {
     words: SyncSender<Word>,
     ended: Receiver<()>,
 }
 
 impl Webhook {
     /// Starts the thread, which tells `target`. `run` names this run of the server.
-    pub(crate) fn start(run: String, target: Option<Target>) -> io::Result<(Self, Notices)> {
+    pub(super) fn start(run: String, target: Option<Target>) -> io::Result<(Self, Notices)> {
         let (words, heard) = sync_channel(WORDS_MAX);
         let (end, ended) = sync_channel(1);
         let teller = words.clone();
@@ -63,14 +62,14 @@ impl Webhook {
     }
 
     /// Tells somebody else from now on, or nobody. Never waits.
-    pub(crate) fn tell(&self, target: Option<Target>) {
+    pub(super) fn tell(&self, target: Option<Target>) {
         if self.words.try_send(Word::Tell(target)).is_err() {
             tracing::error!("the webhook stays as it was: it was changed too often at once");
         }
     }
 
     /// Has what is left told, within bounds.
-    pub(crate) fn end(&self) {
+    pub(super) fn end(&self) {
         if self.words.try_send(Word::End).is_ok() {
             let _ = self.ended.recv_timeout(FAREWELL);
         }
