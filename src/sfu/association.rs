@@ -170,7 +170,7 @@ impl Association {
 
     /// The stream of an SSRC, made if it is new.
     fn stream(&mut self, now: Timestamp, ssrc: Ssrc) -> &mut Stream {
-        if !self.streams.contains_key(&ssrc) {
+        if self.streams.len() >= SSRCS_MAX && !self.streams.contains_key(&ssrc) {
             self.make_room();
         }
         let (streams, retired) = (&mut self.streams, &self.retired);

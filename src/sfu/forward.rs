@@ -65,6 +65,7 @@ fn send(
 }
 
 /// RFC 3550 §5.1: sequence number and timestamp are bytes 2 to 7.
+#[inline]
 fn set_numbers(packet: &mut [u8], seq: SeqNo, timestamp: u32) {
     packet[2..4].copy_from_slice(&seq.wire().to_be_bytes());
     packet[4..8].copy_from_slice(&timestamp.to_be_bytes());

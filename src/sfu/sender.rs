@@ -126,6 +126,7 @@ impl Sender {
     }
 
     /// Step 7, the decision: our numbers for this packet, or why it stays here.
+    #[inline]
     pub(super) fn fit(&mut self, arrival: &Arrival) -> Result<(PacketIndex, u32), DropReason> {
         if arrival.generation != self.generation && self.gate != Gate::Stopped {
             self.replace_source(arrival)?;

@@ -151,6 +151,7 @@ pub(super) struct Packets<'a> {
 impl<'a> Iterator for Packets<'a> {
     type Item = (&'a Staged, &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let i = self.next?;
         let packet = &self.turn.packets[i];
