@@ -14,8 +14,7 @@ mod attempt;
 mod records;
 
 use attempt::{Answer, Attempt, Polled};
-use records::{CLIENT_HELLO, HANDSHAKE, Message, client_random, first_certificate, fragments};
-use records::{is_certificate, records};
+use records::{CLIENT_HELLO, HANDSHAKE, Message, client_random, fragments, records};
 
 use super::srtp::{SrtpProfile, SrtpRx, SrtpTx};
 use crate::protocol::{Fingerprint, FingerprintAlgorithm};
@@ -259,6 +258,7 @@ impl Dtls {
     /// States what the peer's certificate must match. A handshake that waited for it goes on.
     pub fn expect(&mut self, fingerprints: Vec<Fingerprint>) {
         self.expected = Some(fingerprints);
+        self.refuse_unusable();
         self.conclude();
     }
 
@@ -337,13 +337,18 @@ impl Dtls {
     }
 
     fn handle_answer(&mut self, message: Message) {
-        if let Some(certificate) = first_certificate(&message).filter(|_| is_certificate(&message))
-            && self.expected.as_ref().is_some_and(|expected| matches(expected, certificate))
-            && !is_usable(certificate)
-        {
-            return self.fail(DtlsFailure::Certificate);
-        }
         self.answer.add(message);
+        self.refuse_unusable();
+    }
+
+    /// Ends what cannot come about: with the stated certificate, whose key the engine does not
+    /// know what to do with.
+    fn refuse_unusable(&mut self) {
+        let Some(expected) = &self.expected else { return };
+        let is_stated = |certificate: &&[u8]| matches(expected, certificate);
+        if !self.answer.certificates().filter(is_stated).all(is_usable) {
+            self.fail(DtlsFailure::Certificate);
+        }
     }
 
     /// Time has come, or is told before something else happens.

@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 
 use super::srtp::PacketIndex;
 use super::*;
+use crate::protocol::FingerprintAlgorithm;
 use crate::types::limit::DATAGRAM_MAX;
 use crate::types::{SeqNo, ShardId, SocketId, Ssrc};
 
@@ -154,6 +155,50 @@ fn a_certificate_that_was_not_stated_ends_it_without_keys() {
     assert!(pair.server.tx().is_none() && pair.server.rx().is_none());
     let refused = pair.server.handle_dtls(ms(2), PATH, &[22; 100]);
     assert_eq!(refused, Err(DropReason::DtlsUnexpected));
+}
+
+/// Nothing can verify what it signs; that is said at once, not after a minute of silence.
+#[test]
+fn the_stated_certificate_with_a_key_of_no_use_ends_it_with_the_reason() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).expect("a key");
+    let made = rcgen::CertificateParams::default().self_signed(&key);
+    let certificate = made.expect("a certificate can be made").der().to_vec();
+    let stated = DtlsParameters { role: None, fingerprints: vec![sha_256(&certificate)] };
+    for stated_first in [true, false] {
+        let mut pair = Pair::new();
+        if stated_first {
+            assert!(pair.server.set_remote(ms(0), stated.clone()));
+        }
+        pair.server.handle_check(ms(0), CHECK);
+        pair.client.start_client(ms(1));
+        let mut buf = [0; DATAGRAM_MAX];
+        let len = pair.client.poll_transmit(&mut buf).expect("a ClientHello");
+        pair.server.handle_dtls(ms(1), PATH, &buf[..len]).expect("taken");
+        let answer = certificate_record(&certificate);
+        pair.server.handle_dtls(ms(2), PATH, &answer).expect("taken");
+        if !stated_first {
+            assert_eq!(pair.server.poll_event(), None);
+            assert!(pair.server.set_remote(ms(3), stated.clone()));
+        }
+        let event = pair.server.poll_event();
+        assert_eq!(event, Some(Event::Failed(DtlsFailure::Certificate)), "{stated_first}");
+    }
+}
+
+/// Of a certificate in DER, as signaling states it.
+fn sha_256(certificate: &[u8]) -> Fingerprint {
+    let value = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    Fingerprint { algorithm: FingerprintAlgorithm::Sha256, value: value.as_ref().to_vec() }
+}
+
+/// A client's Certificate message, in a record in the clear (RFC 6347 §4.2.2, RFC 5246 §7.4.2).
+fn certificate_record(certificate: &[u8]) -> Vec<u8> {
+    let with_len = |bytes: Vec<u8>| [&(bytes.len() as u32).to_be_bytes()[1..], &bytes].concat();
+    let body = with_len(with_len(certificate.to_vec()));
+    let len = &(body.len() as u32).to_be_bytes()[1..];
+    let message = [&[11][..], len, &[0, 1, 0, 0, 0], len, &body].concat();
+    let head = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7];
+    [&head[..], &(message.len() as u16).to_be_bytes(), &message].concat()
 }
 
 #[test]

@@ -56,6 +56,11 @@ impl Answer {
         }
     }
 
+    /// The certificates of those who answer, in DER.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates.iter().filter_map(first_certificate)
+    }
+
     /// Takes in a sealed record.
     pub(super) fn add_sealed(&mut self, record: &[u8]) {
         if !self.sealed.iter().any(|known| **known == *record) {

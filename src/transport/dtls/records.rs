@@ -203,11 +203,6 @@ pub(super) fn client_random(hello: &Message) -> Option<[u8; 32]> {
     (whole && has_srtp && has_secret).then_some(random)
 }
 
-/// Whether this can be the first message of a client's answer.
-pub(super) fn is_certificate(message: &Message) -> bool {
-    (message.kind(), message.seq()) == (CERTIFICATE, 1)
-}
-
 /// The first certificate of a Certificate message (RFC 5246 §7.4.2), in DER.
 pub(super) fn first_certificate(message: &Message) -> Option<&[u8]> {
     let mut list = Reader(Reader(message.body()).vector(3)?);
