@@ -19,7 +19,7 @@ const _: () = assert!(COMPOUND_MAX + SRTP_TRAILER_MAX <= DATAGRAM_MAX);
 const BLOCKS_MAX: usize = 31;
 
 impl Router {
-    /// An authentic compound packet of a client.
+    /// An authentic compound packet of a client. What stands before a fault counts.
     pub(super) fn handle_compound(
         &mut self,
         now: Timestamp,
@@ -27,8 +27,8 @@ impl Router {
         compound: &[u8],
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
-        for packet in rtcp::packets(compound)? {
-            match packet {
+        for packet in rtcp::packets(compound) {
+            match packet? {
                 RtcpPacket::SenderReport(report, _) => {
                     self.handle_sender_report(now, key, &report);
                 }

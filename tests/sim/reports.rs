@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use corinth::types::Timestamp;
+use corinth::types::{DropReason, Timestamp};
 
 use crate::rtcp::{self, Block, Rtcp};
 use crate::source::{Picture, clock_rate, ntp, ntp_distance};
@@ -156,4 +156,31 @@ fn a_sources_own_goodbye_closes_nothing() {
     world.settle();
     world.assert_truth("room");
     world.assert_media();
+}
+
+/// Bytes behind the last packet, half a packet, another version: what stands before them was said.
+#[test]
+fn what_stands_before_a_fault_in_a_compound_counts_and_the_fault_is_counted() {
+    let mut world = World::new(6);
+    let [a, b] = world.call("room", ["a", "b"]);
+    world.assert_media();
+    let [audio, video] = [AUDIO, VIDEO].map(|id| world.sender_of(b, (a, id)));
+    let asked = world.ssrc_of(b, video);
+    let faults: [&[u8]; 3] = [&[0], &[0x80, 201, 0, 9, 0, 0, 0, 1], &[0x41, 206, 0, 0]];
+    for (number, fault) in (1..).zip(faults) {
+        world.run_for(SECOND);
+        world.forget_packets();
+        let (now, source) = (world.now, world.source(a, AUDIO));
+        let clock = rtcp::sender_report(source.ssrc, ntp(now), source.timestamp(now));
+        world.link(a, SEND).send_rtcp(&[&clock, fault].concat());
+        // What follows a fault cannot be told from it.
+        let requests = [&rtcp::pli(1, asked), fault, &rtcp::pli(1, 1)].concat();
+        world.link(b, RECEIVE).send_rtcp(&requests);
+        world.flush();
+        world.settle();
+        assert_eq!(world.drops(DropReason::RtcpMalformed), 2 * number, "one a compound");
+        assert_eq!(world.key_frame_requests(a, VIDEO), [world.now]);
+        stream(&mut world, a, 2, false);
+        assert_in_sync(&world, b, audio);
+    }
 }
