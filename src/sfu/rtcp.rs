@@ -57,8 +57,9 @@ impl Router {
         report: &rtcp::SenderReport,
     ) {
         let target = self.transports.get(key).and_then(|a| a.target(report.sender_ssrc));
-        let Some(target) = target.filter(|target| !target.rtx) else { return };
+        let Some(target) = target else { return };
         let Some(receiver) = self.receivers.get_mut(target.receiver) else { return };
+        // The SSRC may be that of a retransmission, or of a stream that another has replaced.
         if let Some(Some(stream)) = receiver.streams.get_mut(usize::from(target.encoding))
             && stream.ssrc() == report.sender_ssrc
         {

@@ -28,6 +28,7 @@ struct Pair {
     server: Transport,
     client: Dtls,
     identity: Identity,
+    epoch: Instant,
     events: Vec<Event>,
     client_keys: Option<Box<SrtpKeys>>,
 }
@@ -45,7 +46,7 @@ impl Pair {
         let mut client = Dtls::new(&identity, epoch, ms(0));
         client.expect(vec![server.fingerprint()]);
         let server = Transport::new(credentials, &server, epoch, ms(0));
-        Self { server, client, identity, events: Vec::new(), client_keys: None }
+        Self { server, client, identity, epoch, events: Vec::new(), client_keys: None }
     }
 
     fn state(&mut self, role: Option<DtlsRole>) -> bool {
@@ -154,6 +155,45 @@ fn a_certificate_that_was_not_stated_ends_it_without_keys() {
     assert!(pair.server.tx().is_none() && pair.server.rx().is_none());
     let refused = pair.server.handle_dtls(ms(2), PATH, &[22; 100]);
     assert_eq!(refused, Err(DropReason::DtlsUnexpected));
+}
+
+#[test]
+fn a_certificate_must_match_in_every_byte() {
+    for byte in 0..32 {
+        let mut pair = Pair::new();
+        let mut stated = pair.identity.fingerprint();
+        stated.value[byte] ^= 1;
+        let stated = DtlsParameters { role: None, fingerprints: vec![stated] };
+        assert!(pair.server.set_remote(ms(0), stated));
+        pair.server.handle_check(ms(0), CHECK);
+        pair.client.start_client(ms(1));
+        pair.exchange(ms(1));
+        assert_eq!(pair.events, [Event::Failed(DtlsFailure::Fingerprint)], "byte {byte}");
+    }
+}
+
+/// Who waits for a handshake, or has begun one, and ends it: neither packets nor time bring it back.
+#[test]
+fn an_engine_that_is_over_takes_nothing_and_says_nothing() {
+    for begins in [false, true] {
+        let mut pair = Pair::new();
+        let (mut over, mut buf) = (pair.client, [0; DATAGRAM_MAX]);
+        if begins {
+            over.start_client(ms(1));
+            assert!(
+                over.poll_transmit(&mut buf).is_some() && over.poll_transmit(&mut buf).is_none()
+            );
+        }
+        over.close();
+        pair.client = Dtls::new(&pair.identity, pair.epoch, ms(0));
+        pair.client.start_client(ms(1));
+        let len = pair.client.poll_transmit(&mut buf).expect("a hello");
+        over.handle_datagram(ms(2), &buf[..len]);
+        assert_eq!(over.has_begun(), begins);
+        (1..120).for_each(|second| over.handle_timeout(ms(1000 * second)));
+        assert!(over.poll_event().is_none() && over.poll_transmit(&mut buf).is_none());
+        assert_eq!(over.poll_deadline(), None);
+    }
 }
 
 #[test]
