@@ -150,7 +150,7 @@ mod tests {
         let mut handshakes = Handshakes::new();
         for _ in 0..100 {
             assert!(hostile.iter().all(|key| handshakes.push(*key, path, &[0])));
-            hostile.iter().for_each(|_| drop(handshakes.pop()));
+            assert!(hostile.iter().all(|_| handshakes.pop().is_some()));
         }
         assert!(hostile.iter().all(|key| handshakes.push(*key, path, &[0])));
         assert!((0..12).all(|number| handshakes.push(honest, path, &[number])));

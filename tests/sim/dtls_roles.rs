@@ -8,7 +8,7 @@ use crate::link::{Acts, Link, Plan};
 use crate::netem::{Conditions, Hop};
 use crate::source::Picture;
 use crate::world::media::{AUDIO, RECEIVE, SEND};
-use crate::world::{LONG_CERTIFICATES, Who, World, path_from};
+use crate::world::{Who, World, path_from};
 
 /// When a client that makes this transport is connected, counted from its first check.
 fn time_to_connect(plan: &Plan) -> Duration {
@@ -87,26 +87,6 @@ fn a_certificate_that_was_not_stated_closes_that_transport_and_no_other() {
         assert_eq!(world.router.stats().transports, 4, "A's and B's");
         world.assert_truth("room");
         world.assert_media();
-    }
-}
-
-/// Nobody knows beforehand how long a peer's certificate is: what is longer than a datagram is read,
-/// what is longer than a message may be is not, and costs that client its transport alone.
-#[test]
-fn a_certificate_may_be_as_long_as_a_message() {
-    for certificate in LONG_CERTIFICATES {
-        for acts in [Acts::Client, Acts::Server] {
-            let mut world = World::new(11);
-            let [a, _] = world.call("room", ["a", "b"]);
-            let plan = Plan { certificate, acts, ..Plan::SEND };
-            world.create_transport(a, 9, &plan).expect("a transport");
-            world.start(a, 9);
-            world.run_for(Duration::from_secs(2));
-            let live = world.link(a, 9).is_live();
-            assert_eq!(live, certificate < 16 * 1024, "{certificate} bytes, {acts:?}");
-            world.run_for(Duration::from_secs(60));
-            world.assert_media();
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use dimpl::{KeyingMaterial, Output};
 
 use super::records::{
     Assembly, CERTIFICATE, CERTIFICATE_VERIFY, CHANGE_CIPHER_SPEC, CLIENT_KEY_EXCHANGE, HANDSHAKE,
-    MESSAGE_MAX, Message, first_certificate, fragments, record, records, signature,
+    MESSAGE_MAX, Message, are_fragments, first_certificate, fragments, record, records, signature,
 };
 use super::{Identity, SrtpProfile};
 use crate::types::Timestamp;
@@ -172,15 +172,10 @@ impl Attempt {
         const MESSAGES: std::ops::RangeInclusive<u8> = 2..=22;
         const SEQ_MAX: u16 = 6;
         let in_place = records(datagram).all(|record| match (record.kind, record.epoch) {
-            (HANDSHAKE, 0) => {
-                let mut whole = fragments(record.contents).peekable();
-                let all = |mut rest: std::iter::Peekable<_>| {
-                    rest.all(|it: super::records::Fragment<'_>| {
-                        MESSAGES.contains(&it.kind) && it.seq <= SEQ_MAX
-                    })
-                };
-                whole.peek().is_some() && all(whole)
-            }
+            // The engine reads to the end, whatever stands there.
+            (HANDSHAKE, 0) => are_fragments(record.contents, |fragment| {
+                MESSAGES.contains(&fragment.kind) && fragment.seq <= SEQ_MAX
+            }),
             (CHANGE_CIPHER_SPEC, 0) => record.contents == [1],
             (_, epoch) => epoch == 1,
         });

@@ -68,6 +68,16 @@ pub(super) fn fragments(mut contents: &[u8]) -> impl Iterator<Item = Fragment<'_
     })
 }
 
+/// Whether a record's contents are fragments up to their end, and each is such a one.
+pub(super) fn are_fragments(contents: &[u8], such: impl Fn(&Fragment<'_>) -> bool) -> bool {
+    let mut read = 0;
+    let fit = fragments(contents).all(|fragment| {
+        read += MESSAGE_HEADER + fragment.bytes.len();
+        such(&fragment)
+    });
+    fit && read > 0 && read == contents.len()
+}
+
 /// A whole handshake message with the header that it has unfragmented, as the transcript takes it
 /// (RFC 6347 §4.2.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
