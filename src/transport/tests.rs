@@ -172,7 +172,7 @@ fn a_certificate_must_match_in_every_byte() {
     }
 }
 
-/// Who waits for a handshake, or has begun one, and ends it: neither packets nor time bring it back.
+/// Who waits for a handshake or has begun one, and ends it: neither packets nor time revive it.
 #[test]
 fn an_engine_that_is_over_takes_nothing_and_says_nothing() {
     for begins in [false, true] {

@@ -82,9 +82,9 @@ pub const DTLS_ROLE_PATIENCE: Duration = Duration::from_secs(10);
 /// handshakes begin at once. 1.5 KB each.
 pub const HANDSHAKES_MAX: usize = 512;
 
-/// What one transport may have waiting, as a part of what is free: where it is alone 57, enough for
-/// the longest chain of certificates that is read in datagrams of 400 bytes. The more there are, the
-/// less has each, and some are kept free for those who have nothing waiting yet.
+/// What one transport may have waiting, as a part of what is free: where it is alone 57, enough
+/// for the longest chain of certificates that is read, in datagrams of 400 bytes. The more there
+/// are, the less has each, and some are kept free for those who have nothing waiting yet.
 pub const HANDSHAKES_SHARE: usize = 8;
 
 /// At most one key frame request per source in this time; also its repetition.

@@ -186,8 +186,8 @@ impl Attempt {
 
     /// What the engine has to say next.
     pub(super) fn poll(&mut self, slot: &mut [u8], epoch: Instant) -> Polled {
-        // The engine hands the peer's certificate out before the handshake is done, and panics where
-        // it finds no room for it: it may be as long as the message that it came in.
+        // The engine hands the peer's certificate out before the handshake is done, and panics
+        // where it finds no room for it: it may be as long as the message that it came in.
         let mut large = vec![0; if self.done { 0 } else { MESSAGE_MAX }];
         loop {
             let done = self.done;

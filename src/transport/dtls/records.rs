@@ -15,7 +15,8 @@ pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
 const RECORD_HEADER: usize = 13;
 const MESSAGE_HEADER: usize = 12;
 
-/// Longest handshake message that is read: a chain of certificates; WebRTC's have 300 to 1200 bytes.
+/// Longest handshake message that is read: a chain of certificates. WebRTC's have 300 to 1200
+/// bytes.
 pub(super) const MESSAGE_MAX: usize = 16 * 1024;
 
 /// One record.

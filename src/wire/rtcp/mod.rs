@@ -66,9 +66,9 @@ pub enum RtcpPacket<'a> {
     },
 }
 
-/// The packets of `compound`, which has been decrypted and is all there is, up to the first that is
-/// none: what stands before it is read, and `RtcpMalformed` is the last that is yielded if a version
-/// is not 2, a length does not fit, bytes too few for a packet follow the last, or there is nothing.
+/// The packets of `compound`, which has been decrypted and is all there is, up to the first that
+/// is none: what stands before it is read, and `RtcpMalformed` is the last that is yielded if a
+/// version is not 2, a length does not fit, too few bytes for a packet follow, or there is nothing.
 pub fn packets(compound: &[u8]) -> Packets<'_> {
     Packets { rest: Some(compound) }
 }

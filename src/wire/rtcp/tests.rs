@@ -284,7 +284,7 @@ proptest! {
         }
         // One whole packet of a known type.
         bytes.truncate(HEADER_LEN + 4 * usize::from(words));
-        for packet in packets(&bytes).into_iter().flatten() {
+        for packet in packets(&bytes).flatten() {
             let count = match packet {
                 RtcpPacket::SenderReport(_, blocks) => blocks.count(),
                 RtcpPacket::ReceiverReport { blocks, .. } => blocks.count(),
