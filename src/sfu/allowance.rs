@@ -39,7 +39,7 @@ impl Allowance {
         let earned = match self.filled_at {
             None => second,
             Some(at) => {
-                let micros = now.since(at).as_micros().min(1_000_000) as u64;
+                let micros = now.since(at).as_micros() as u64;
                 second.saturating_mul(micros) / 1_000_000
             }
         };

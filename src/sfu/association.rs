@@ -84,8 +84,6 @@ pub(super) struct Association {
     pub(super) armed: Armed,
     /// What the client may still send in this second.
     pub(super) allowance: Allowance,
-    /// Its DTLS datagrams that wait for their step.
-    pub(super) handshakes_waiting: u8,
     /// What is sent here, by SSRC.
     pub(super) senders: BTreeMap<Ssrc, (ReceiverKey, SenderKey)>,
     streams: HashMap<Ssrc, Stream, FixedState>,
@@ -119,7 +117,6 @@ impl Association {
             reports_at: None,
             armed: Armed::default(),
             allowance: Allowance::default(),
-            handshakes_waiting: 0,
             senders: BTreeMap::new(),
             streams: HashMap::with_hasher(hasher),
             retired: Retired::default(),

@@ -19,7 +19,7 @@ const _: () = assert!(COMPOUND_MAX + SRTP_TRAILER_MAX <= DATAGRAM_MAX);
 const BLOCKS_MAX: usize = 31;
 
 impl Router {
-    /// An authentic compound packet of a client.
+    /// An authentic compound packet of a client. What stands before a fault counts.
     pub(super) fn handle_compound(
         &mut self,
         now: Timestamp,
@@ -27,8 +27,8 @@ impl Router {
         compound: &[u8],
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
-        for packet in rtcp::packets(compound)? {
-            match packet {
+        for packet in rtcp::packets(compound) {
+            match packet? {
                 RtcpPacket::SenderReport(report, _) => {
                     self.handle_sender_report(now, key, &report);
                 }
@@ -57,8 +57,9 @@ impl Router {
         report: &rtcp::SenderReport,
     ) {
         let target = self.transports.get(key).and_then(|a| a.target(report.sender_ssrc));
-        let Some(target) = target.filter(|target| !target.rtx) else { return };
+        let Some(target) = target else { return };
         let Some(receiver) = self.receivers.get_mut(target.receiver) else { return };
+        // The SSRC may be that of a retransmission, or of a stream that another has replaced.
         if let Some(Some(stream)) = receiver.streams.get_mut(usize::from(target.encoding))
             && stream.ssrc() == report.sender_ssrc
         {

@@ -8,7 +8,6 @@ use super::timeouts::next_reports;
 use crate::protocol::notification::transport_state;
 use crate::protocol::{DtlsState, IceState};
 use crate::transport::Event;
-use crate::types::limit::HANDSHAKES_PER_TRANSPORT_MAX;
 use crate::types::{DropReason, Path, Timestamp, TransportKey};
 
 impl Router {
@@ -24,25 +23,13 @@ impl Router {
         let association = association.ok_or(DropReason::NoPath)?;
         association.transport.ice_mut().paths_mut().note_received(path, datagram.len());
         send_held(&mut association.transport, out);
-        all.into_iter().try_for_each(|key| self.await_step(key, path, datagram))
-    }
-
-    fn await_step(
-        &mut self,
-        key: TransportKey,
-        path: Path,
-        datagram: &[u8],
-    ) -> Result<(), DropReason> {
-        let association = self.transports.get_mut(key).ok_or(DropReason::NoPath)?;
-        if association.handshakes_waiting == HANDSHAKES_PER_TRANSPORT_MAX {
-            return Err(DropReason::HandshakeBacklog);
+        let mut result = Ok(());
+        for key in all {
+            if !self.handshakes.push(key, path, datagram) {
+                result = Err(DropReason::HandshakeBacklog);
+            }
         }
-        association.handshakes_waiting += 1;
-        if !self.handshakes.push(key, path, datagram) {
-            self.transports[key].handshakes_waiting -= 1;
-            return Err(DropReason::HandshakeBacklog);
-        }
-        Ok(())
+        result
     }
 
     /// Whether [`Router::handle_handshake`] has something to do.
@@ -50,15 +37,14 @@ impl Router {
         !self.handshakes.is_empty()
     }
 
-    /// One step of one handshake, the one that has waited longest. The driver calls it between
-    /// turns, as often as time allows, while [`Router::has_handshakes`].
+    /// One step of one handshake; each transport has its turn. The driver calls it between turns of
+    /// media, as often as time allows, while [`Router::has_handshakes`].
     pub fn handle_handshake(&mut self, now: Timestamp, out: &mut impl Outbox) {
         let Some(waiting) = self.handshakes.pop() else { return };
         let key = waiting.transport;
         let Some(association) = self.transports.get_mut(key) else {
             return self.stats.drop(DropReason::DtlsUnexpected); // closed meanwhile
         };
-        association.handshakes_waiting -= 1;
         let before = association.transport.dtls_state();
         let bytes = self.handshakes.bytes(waiting);
         if let Err(reason) = association.transport.handle_dtls(now, waiting.path, bytes) {

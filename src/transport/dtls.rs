@@ -57,20 +57,32 @@ impl fmt::Debug for Identity {
 impl Identity {
     /// A new self-signed P-256 certificate.
     pub fn generate() -> Result<Self, IdentityError> {
-        Self::new(None)
+        Self::new(generated()?, None)
     }
 
     /// The same with the engine's timers and nonces drawn from `seed`: for simulation. Keys and
     /// signatures stay random, sizes and timing do not.
     pub fn generate_seeded(seed: u64) -> Result<Self, IdentityError> {
-        Self::new(Some(seed))
+        Self::new(generated()?, Some(seed))
     }
 
-    fn new(seed: Option<u64>) -> Result<Self, IdentityError> {
-        let certificate = self_signed().map_err(|e| IdentityError(e.to_string()))?;
+    /// The same with a certificate that was made elsewhere, and its private key (PKCS #8), in DER:
+    /// for simulation of clients that have other ones.
+    pub fn seeded(
+        certificate: Vec<u8>,
+        private_key: Vec<u8>,
+        seed: u64,
+    ) -> Result<Self, IdentityError> {
+        Self::new(DtlsCertificate { certificate, private_key }, Some(seed))
+    }
+
+    fn new(certificate: DtlsCertificate, seed: Option<u64>) -> Result<Self, IdentityError> {
+        // The certificate, and what else a flight has; a datagram has 1150 bytes.
+        let flight = 8 + certificate.certificate.len() / 1024;
         let builder = dimpl::Config::builder()
             .flight_start_rto(FLIGHT_RTO)
             .flight_retries(FLIGHT_RETRIES)
+            .max_queue_tx(flight)
             // ICE has verified the address; a cookie would only cost a round trip.
             .use_server_cookie(false)
             .require_client_certificate(true);
@@ -86,6 +98,10 @@ impl Identity {
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(FingerprintAlgorithm::Sha256, &self.certificate.certificate)
     }
+}
+
+fn generated() -> Result<DtlsCertificate, IdentityError> {
+    self_signed().map_err(|e| IdentityError(e.to_string()))
 }
 
 /// As short as it can be: the flight that it is in goes to an address that has shown nothing yet,

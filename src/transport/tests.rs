@@ -29,6 +29,7 @@ struct Pair {
     server: Transport,
     client: Dtls,
     identity: Identity,
+    epoch: Instant,
     events: Vec<Event>,
     client_keys: Option<Box<SrtpKeys>>,
 }
@@ -46,7 +47,7 @@ impl Pair {
         let mut client = Dtls::new(&identity, epoch, ms(0));
         client.expect(vec![server.fingerprint()]);
         let server = Transport::new(credentials, &server, epoch, ms(0));
-        Self { server, client, identity, events: Vec::new(), client_keys: None }
+        Self { server, client, identity, epoch, events: Vec::new(), client_keys: None }
     }
 
     fn state(&mut self, role: Option<DtlsRole>) -> bool {
@@ -199,6 +200,45 @@ fn certificate_record(certificate: &[u8]) -> Vec<u8> {
     let message = [&[11][..], len, &[0, 1, 0, 0, 0], len, &body].concat();
     let head = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7];
     [&head[..], &(message.len() as u16).to_be_bytes(), &message].concat()
+}
+
+#[test]
+fn a_certificate_must_match_in_every_byte() {
+    for byte in 0..32 {
+        let mut pair = Pair::new();
+        let mut stated = pair.identity.fingerprint();
+        stated.value[byte] ^= 1;
+        let stated = DtlsParameters { role: None, fingerprints: vec![stated] };
+        assert!(pair.server.set_remote(ms(0), stated));
+        pair.server.handle_check(ms(0), CHECK);
+        pair.client.start_client(ms(1));
+        pair.exchange(ms(1));
+        assert_eq!(pair.events, [Event::Failed(DtlsFailure::Fingerprint)], "byte {byte}");
+    }
+}
+
+/// Who waits for a handshake or has begun one, and ends it: neither packets nor time revive it.
+#[test]
+fn an_engine_that_is_over_takes_nothing_and_says_nothing() {
+    for begins in [false, true] {
+        let mut pair = Pair::new();
+        let (mut over, mut buf) = (pair.client, [0; DATAGRAM_MAX]);
+        if begins {
+            over.start_client(ms(1));
+            assert!(
+                over.poll_transmit(&mut buf).is_some() && over.poll_transmit(&mut buf).is_none()
+            );
+        }
+        over.close();
+        pair.client = Dtls::new(&pair.identity, pair.epoch, ms(0));
+        pair.client.start_client(ms(1));
+        let len = pair.client.poll_transmit(&mut buf).expect("a hello");
+        over.handle_datagram(ms(2), &buf[..len]);
+        assert_eq!(over.has_begun(), begins);
+        (1..120).for_each(|second| over.handle_timeout(ms(1000 * second)));
+        assert!(over.poll_event().is_none() && over.poll_transmit(&mut buf).is_none());
+        assert_eq!(over.poll_deadline(), None);
+    }
 }
 
 #[test]

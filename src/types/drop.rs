@@ -52,7 +52,7 @@ drop_reasons! {
     NoKeys => "no_keys",
     /// RTP header does not parse.
     RtpMalformed => "rtp_malformed",
-    /// RTCP does not parse.
+    /// RTCP does not parse to its end; what stands before that is used.
     RtcpMalformed => "rtcp_malformed",
     /// The authentication tag is wrong.
     SrtpBadTag => "srtp_bad_tag",

@@ -78,12 +78,14 @@ pub const DTLS_ROLE_WAIT: Duration = Duration::from_secs(1);
 /// The same where a ClientHello has come that has led nowhere: anybody can forge one.
 pub const DTLS_ROLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// DTLS datagrams of one shard that wait for their step: those of some 60 clients whose handshakes
-/// begin at once. 1.5 KB each.
-pub const HANDSHAKES_MAX: usize = 256;
+/// DTLS datagrams of one shard that wait for their step: those of some hundred clients whose
+/// handshakes begin at once. 1.5 KB each.
+pub const HANDSHAKES_MAX: usize = 512;
 
-/// Those of one transport: a certificate may fill several, and more than a flight means no good.
-pub const HANDSHAKES_PER_TRANSPORT_MAX: u8 = 8;
+/// What one transport may have waiting, as a part of what is free: where it is alone 57, enough
+/// for the longest chain of certificates that is read, in datagrams of 400 bytes. The more there
+/// are, the less has each, and some are kept free for those who have nothing waiting yet.
+pub const HANDSHAKES_SHARE: usize = 8;
 
 /// At most one key frame request per source in this time; also its repetition.
 pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use corinth::types::limit::{DATAGRAM_MAX, HANDSHAKES_PER_TRANSPORT_MAX, SRTP_TRAILER_MAX};
+use corinth::types::limit::{DATAGRAM_MAX, HANDSHAKES_MAX, SRTP_TRAILER_MAX};
 use corinth::types::{DropReason, Kind, Limits, Path};
 use serde_json::json;
 
@@ -88,9 +88,10 @@ fn cause(world: &mut World, [a, b]: [Who; 2], reason: DropReason) -> Option<u64>
             world.router.handle_handshake(world.now, &mut world.out);
         }
         DropReason::HandshakeBacklog => {
-            let room = usize::from(HANDSHAKES_PER_TRANSPORT_MAX);
-            handshakes(world, known, room + 3);
-            return Some(3);
+            handshakes(world, known, HANDSHAKES_MAX);
+            let refused = world.drops(reason);
+            assert!(refused > HANDSHAKES_MAX as u64 / 2, "{refused}");
+            return Some(refused);
         }
         DropReason::NoKeys => {
             world.create_transport(a, FRESH, &Plan::RECEIVE).expect("a transport");

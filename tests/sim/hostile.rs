@@ -178,14 +178,16 @@ fn an_ssrc_is_used_in_one_direction_only() {
     let mut stolen = own.clone();
     stolen.ssrc = ssrc;
     assert_eq!(world.create_receiver(c, 1, stolen.clone()), Err(400), "declared");
-    own.ssrc = 12345;
+    own.declares_ssrc = false;
     world.create_receiver(c, 1, own).expect("a Receiver");
     for enabled in [false, true] {
+        let before = world.drops(DropReason::NoReceiver);
         // Undeclared, by a payload type that only this source has.
         let (seq, header_len, packet) = stolen.packet(world.now, Picture::Key);
         world.link(c, 5).send_rtp(ssrc, seq, header_len, &packet);
         world.flush();
         world.settle();
+        assert_eq!(world.drops(DropReason::NoReceiver) - before, u64::from(enabled));
         if !enabled {
             world.enable(c, theirs, 5).expect("enables");
         }

@@ -6,6 +6,7 @@ use corinth::types::{Kind, Timestamp};
 use serde_json::json;
 
 use crate::link::{Plan, RtpIn};
+use crate::rtcp;
 use crate::source::Picture;
 use crate::world::media::{AUDIO, RECEIVE, SEND, VIDEO};
 use crate::world::{Who, World};
@@ -61,6 +62,33 @@ fn a_source_is_asked_at_once_and_every_half_second_until_the_key_frame() {
     world.send_pli(b, video);
     world.settle();
     assert_eq!(world.key_frame_requests(a, VIDEO).last(), Some(&world.now));
+}
+
+/// Whoever knows an SSRC, and those are no secrets, could have every source of the server send
+/// nothing but key frames.
+#[test]
+fn a_key_frame_is_asked_for_only_on_the_transport_that_it_goes_to() {
+    let (mut world, [a, b], video) = scene(12);
+    world.assert_media();
+    let c = world.member("elsewhere", "c");
+    world.open(c, SEND, &Plan::SEND);
+    let d = world.member("room", "d");
+    world.open(d, RECEIVE, &Plan::RECEIVE);
+    let (known, source) = (world.ssrc_of(b, video), world[a].sources[&VIDEO].ssrc);
+    world.forget_packets();
+    for (who, id) in [(c, SEND), (d, RECEIVE), (b, SEND), (a, SEND), (a, RECEIVE)] {
+        for ssrc in [known, source] {
+            world.link(who, id).send_rtcp(&rtcp::pli(1, ssrc));
+            world.link(who, id).send_rtcp(&rtcp::fir(1, ssrc, 1));
+        }
+    }
+    world.flush();
+    world.run_for(Duration::from_secs(1));
+    assert!(world.key_frame_requests(a, VIDEO).is_empty());
+    world.link(b, RECEIVE).send_rtcp(&rtcp::fir(1, known, 1));
+    world.flush();
+    world.settle();
+    assert_eq!(world.key_frame_requests(a, VIDEO), [world.now]);
 }
 
 /// Firefox asks for a key frame 3 s after it has stopped a Sender; then its own `playSender` would

@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) answers: bool,
     /// States the fingerprint of a certificate that it does not have.
     pub(crate) lies: bool,
+    /// Bytes of its certificate, of those that there are; 0: as short as they can be.
+    pub(crate) certificate: usize,
 }
 
 impl Plan {
@@ -53,6 +55,7 @@ impl Plan {
         acts: Acts::Client,
         answers: false,
         lies: false,
+        certificate: 0,
     };
     /// As a client of the seed's time receives: it answers.
     pub(crate) const RECEIVE: Self = Self {
@@ -61,6 +64,7 @@ impl Plan {
         acts: Acts::Client,
         answers: true,
         lies: false,
+        certificate: 0,
     };
 }
 

@@ -21,6 +21,7 @@ mod world;
 mod allocations;
 mod announcements;
 mod audience;
+mod certificates;
 mod consent;
 mod drops;
 mod dtls_roles;

@@ -7,7 +7,7 @@ use corinth::types::{DropReason, Limits};
 use crate::link::{Acts, Plan};
 use crate::source::Picture;
 use crate::world::World;
-use crate::world::media::{AUDIO, SEND};
+use crate::world::media::{AUDIO, RECEIVE, SEND, VIDEO};
 
 #[test]
 fn a_full_arena_costs_packets_and_is_counted() {
@@ -56,4 +56,52 @@ fn a_transport_that_brings_more_than_it_may_loses_the_rest_and_no_other_does() {
     assert!(sent.is_some_and(|sent| sent > 5), "2000 bytes, and then no more: {sent:?}");
     world.run_for(Duration::from_secs(1));
     world.assert_media();
+}
+
+/// Each report is opened and read, and moves the clock of its source: they are bounded like media.
+#[test]
+fn reports_count_as_what_a_transport_brings() {
+    let mut world = World::new(4);
+    let [a, b] = world.call("room", ["a", "b"]);
+    world.assert_media();
+    let video = world.sender_of(b, (a, VIDEO));
+    world.run_for(Duration::from_secs(2));
+    world.router.set_limits(Limits { bitrate: 16_000, ..Limits::DEFAULT });
+    let home = world.link(b, RECEIVE).address;
+    let sent = (0..1000).find(|_| {
+        world.report_from(b, RECEIVE, home);
+        world.drops(DropReason::Bitrate) > 0
+    });
+    assert!(sent.is_some_and(|sent| (20..100).contains(&sent)), "2000 bytes: {sent:?}");
+    world.forget_packets();
+    world.send_pli(b, video);
+    world.settle();
+    assert!(world.key_frame_requests(a, VIDEO).is_empty(), "what is too much says nothing");
+    world.run_for(Duration::from_secs(1));
+    world.send_pli(b, video);
+    world.settle();
+    assert_eq!(world.key_frame_requests(a, VIDEO), [world.now]);
+}
+
+/// Silence earns no more than a second's worth, however long it was.
+#[test]
+fn a_transport_saves_up_no_more_than_a_second() {
+    let mut world = World::new(5);
+    let [a, _] = world.call("room", ["a", "b"]);
+    world.router.set_limits(Limits { bitrate: 160_000, ..Limits::DEFAULT });
+    let burst = |world: &mut World| {
+        let before = world.drops(DropReason::Bitrate);
+        let sent = (0..10_000).find(|_| {
+            world.packet(a, AUDIO, Picture::Key);
+            world.settle();
+            world.drops(DropReason::Bitrate) > before
+        });
+        sent.expect("there is a limit")
+    };
+    let first = burst(&mut world);
+    for silence in [1, 10, 3600] {
+        world.run_for(Duration::from_secs(silence));
+        let saved = burst(&mut world);
+        assert!(saved <= first + 1, "{first} at first, {saved} after {silence} s");
+    }
 }

@@ -204,6 +204,7 @@ impl Storm {
             acts,
             answers: self.rng.bool(),
             lies: self.rng.u32(..20) == 0,
+            certificate: 0,
         };
         let codes = self.model(who).create_transport(id);
         if !codes.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use corinth::types::Timestamp;
+use corinth::types::{DropReason, Kind, Timestamp};
 
 use crate::rtcp::{self, Block, Rtcp};
 use crate::source::{Picture, clock_rate, ntp, ntp_distance};
@@ -20,7 +20,7 @@ fn stream(world: &mut World, a: Who, seconds: u32, tells: bool) {
     }
     for i in 0..seconds * 20 {
         world.packet(a, AUDIO, Picture::Key);
-        if i % 2 == 0 {
+        if i % 2 == 0 && world[a].sources.contains_key(&VIDEO) {
             world.packet(a, VIDEO, Picture::Key);
         }
         world.run_for(SECOND / 20);
@@ -156,4 +156,77 @@ fn a_sources_own_goodbye_closes_nothing() {
     world.settle();
     world.assert_truth("room");
     world.assert_media();
+}
+
+/// Bytes behind the last packet, half a packet, another version: what stands before them was said.
+#[test]
+fn what_stands_before_a_fault_in_a_compound_counts_and_the_fault_is_counted() {
+    let mut world = World::new(6);
+    let [a, b] = world.call("room", ["a", "b"]);
+    world.assert_media();
+    let [audio, video] = [AUDIO, VIDEO].map(|id| world.sender_of(b, (a, id)));
+    let asked = world.ssrc_of(b, video);
+    let faults: [&[u8]; 3] = [&[0], &[0x80, 201, 0, 9, 0, 0, 0, 1], &[0x41, 206, 0, 0]];
+    for (number, fault) in (1..).zip(faults) {
+        world.run_for(SECOND);
+        world.forget_packets();
+        let (now, source) = (world.now, world.source(a, AUDIO));
+        let clock = rtcp::sender_report(source.ssrc, ntp(now), source.timestamp(now));
+        world.link(a, SEND).send_rtcp(&[&clock, fault].concat());
+        // What follows a fault cannot be told from it.
+        let requests = [&rtcp::pli(1, asked), fault, &rtcp::pli(1, 1)].concat();
+        world.link(b, RECEIVE).send_rtcp(&requests);
+        world.flush();
+        world.settle();
+        assert_eq!(world.drops(DropReason::RtcpMalformed), 2 * number, "one a compound");
+        assert_eq!(world.key_frame_requests(a, VIDEO), [world.now]);
+        stream(&mut world, a, 2, false);
+        assert_in_sync(&world, b, audio);
+    }
+}
+
+/// A client that tells another's clock, by the other's SSRC or by that of a Sender, is not heard.
+#[test]
+fn a_clock_is_told_by_its_own_source_alone() {
+    let mut world = World::new(7);
+    let [a, b] = world.call("room", ["a", "b"]);
+    let c = world.member("elsewhere", "c");
+    world.open(c, SEND, &crate::link::Plan::SEND);
+    let audio = world.sender_of(b, (a, AUDIO));
+    stream(&mut world, a, 2, true);
+    let wrong = ntp(world.now) + (1 << 40);
+    let ssrcs = [world[a].sources[&AUDIO].ssrc, world.ssrc_of(b, audio)];
+    for (who, id) in [(c, SEND), (b, SEND), (b, RECEIVE), (a, RECEIVE)] {
+        for ssrc in ssrcs {
+            world.link(who, id).send_rtcp(&rtcp::sender_report(ssrc, wrong, 77));
+        }
+    }
+    world.flush();
+    stream(&mut world, a, 2, false);
+    assert_in_sync(&world, b, audio);
+}
+
+/// A source that declares no SSRC may change it. What is told under the old one after that is the
+/// clock of a stream that is over.
+#[test]
+fn the_clock_of_a_stream_that_was_replaced_is_not_its_successors() {
+    let (mut world, [a, b]) = World::pair(8);
+    let mut source = world.new_source(Kind::Audio, SEND);
+    source.declares_ssrc = false;
+    world.create_receiver(a, AUDIO, source.clone()).expect("a Receiver");
+    world.watch_all(b, RECEIVE);
+    let audio = world.sender_of(b, (a, AUDIO));
+    world.source_report(a, AUDIO);
+    stream(&mut world, a, 2, false);
+    let over = source.ssrc;
+    world.source(a, AUDIO).ssrc = over + 1;
+    world.source(a, AUDIO).timestamp_base = source.timestamp_base.wrapping_add(1 << 31);
+    world.packet(a, AUDIO, Picture::Key);
+    world.source_report(a, AUDIO);
+    world.settle();
+    let late = rtcp::sender_report(over, ntp(world.now), source.timestamp(world.now));
+    world.link(a, SEND).send_rtcp(&late);
+    world.flush();
+    stream(&mut world, a, 2, false);
+    assert_in_sync(&world, b, audio);
 }

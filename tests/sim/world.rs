@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use corinth::sfu::{Candidate, Router, RouterConfig};
 use corinth::transport::dtls::{Dtls, Identity};
-use corinth::types::limit::DATAGRAM_MAX;
+use corinth::types::limit::{DATAGRAM_MAX, HANDSHAKES_MAX};
 use corinth::types::{DropReason, Path, ShardId, SocketId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::ledger::Ledger;
+use crate::link::Plan;
 use crate::netem::{Conditions, Hop, Netem};
 use crate::record::{Recorder, Said};
 use crate::source::Source;
@@ -29,6 +30,32 @@ const EVENTS_PER_MOMENT: u32 = 200_000;
 static IDENTITIES: LazyLock<[Identity; 2]> = LazyLock::new(|| {
     [1, 2].map(|seed| Identity::generate_seeded(seed).expect("a certificate can be made"))
 });
+
+/// Lengths of certificates that clients can have, besides. What is read of one handshake message is
+/// 16 KiB.
+pub(crate) const LONG_CERTIFICATES: [usize; 5] = [1_400, 1_600, 13_000, 16_300, 16_400];
+
+/// Those of clients who have long ones.
+static LONG_IDENTITIES: LazyLock<[Identity; 5]> = LazyLock::new(|| LONG_CERTIFICATES.map(long));
+
+/// One whose certificate has so many bytes.
+fn long(len: usize) -> Identity {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let with = |filler: usize| {
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.serial_number = Some(7.into());
+        let filler = vec![4; filler];
+        let filler = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 1], filler);
+        parameters.custom_extensions.push(filler);
+        parameters.self_signed(&key).expect("a certificate").der().to_vec()
+    };
+    // A signature has a byte more or less.
+    let around = with(1_000).len() - 1_000;
+    let certificate = with(len - around);
+    assert!(certificate.len().abs_diff(len) < 10);
+    let identity = Identity::seeded(certificate, key.serialize_der(), 3);
+    identity.expect("a certificate can be used")
+}
 
 /// A client of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,13 +189,21 @@ impl World {
         let links = self.clients.iter().flat_map(|client| &client.links);
         let clients = links.filter_map(|link| link.deadline()).min();
         let network = self.net.next();
+        // What comes at one moment has come before anybody takes a step.
+        if self.router.has_handshakes() && network.is_none_or(|at| at > self.now) {
+            self.shake_hands();
+            return true;
+        }
         let next = [network, router, clients].into_iter().flatten().min();
         let Some(next) = next.filter(|at| *at <= until) else { return false };
         self.now = self.now.max(next);
         if network.is_some_and(|at| at <= self.now) {
             let (hop, mut bytes) = self.net.pop().expect("it was just there");
             match hop {
-                Hop::ToServer(path) => self.datagram(path, &mut bytes),
+                Hop::ToServer(path) => {
+                    self.router.handle_datagram(self.now, path, &mut bytes, &mut self.out);
+                    self.end_turn();
+                }
                 Hop::ToClient(path) => self.arrive(path, &bytes),
             }
         } else if router.is_some_and(|at| at <= self.now) {
@@ -208,10 +243,19 @@ impl World {
     pub(crate) fn datagram(&mut self, path: Path, bytes: &mut [u8]) {
         self.router.handle_datagram(self.now, path, bytes, &mut self.out);
         self.end_turn();
+        self.shake_hands();
+    }
+
+    /// Takes all steps of handshakes that wait; how many those are.
+    pub(crate) fn shake_hands(&mut self) -> usize {
+        let mut steps = 0;
         while self.router.has_handshakes() {
             self.router.handle_handshake(self.now, &mut self.out);
             self.absorb();
+            steps += 1;
+            assert!(steps <= HANDSHAKES_MAX, "more than ever wait");
         }
+        steps
     }
 
     /// What a turn received goes on.
@@ -322,6 +366,12 @@ impl World {
         let len = dtls.poll_transmit(&mut hello).expect("it begins");
         hello.truncate(len);
         hello
+    }
+
+    /// The certificate of a client that makes a transport so.
+    fn identity_of(&self, plan: &Plan) -> &Identity {
+        let long = LONG_CERTIFICATES.iter().position(|len| *len == plan.certificate);
+        long.map_or(&self.identity, |which| &LONG_IDENTITIES[which])
     }
 
     /// An address that nobody has yet.

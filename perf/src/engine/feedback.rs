@@ -58,11 +58,22 @@ pub enum Said {
     },
 }
 
-/// Reads a compound packet that was opened. What does not parse says nothing.
-pub fn said(mut compound: &[u8]) -> Vec<Said> {
-    let packets = rtcp::packet::unmarshal(&mut compound).unwrap_or_default();
+/// The packets of a compound that was opened, up to the first that does not parse.
+fn packets(mut compound: &[u8]) -> impl Iterator<Item = AnyPacket> {
+    std::iter::from_fn(move || {
+        let &[_, _, high, low] = compound.first_chunk()?;
+        let len = 4 * (1 + usize::from(u16::from_be_bytes([high, low])));
+        let (mut packet, rest) = compound.split_at_checked(len)?;
+        compound = rest;
+        rtcp::packet::unmarshal(&mut packet).ok()?.pop()
+    })
+    .fuse()
+}
+
+/// Reads a compound packet that was opened.
+pub fn said(compound: &[u8]) -> Vec<Said> {
     let mut all = Vec::new();
-    for packet in &packets {
+    for packet in packets(compound) {
         let any: &dyn Any = packet.as_any();
         if let Some(report) = any.downcast_ref::<SenderReport>() {
             let ntp = (report.ntp_time >> 16) as u32;
@@ -252,5 +263,6 @@ mod tests {
         ];
         assert_eq!(said(&bytes), expected);
         assert!(said(&bytes[..5]).is_empty() && said(&[]).is_empty());
+        assert_eq!(said(&[&bytes[..], &[0, 0, 0]].concat()), expected, "up to a fault");
     }
 }

@@ -10,13 +10,10 @@ use dimpl::{KeyingMaterial, Output};
 
 use super::records::{
     Assembly, CERTIFICATE, CERTIFICATE_VERIFY, CHANGE_CIPHER_SPEC, CLIENT_KEY_EXCHANGE, HANDSHAKE,
-    Message, first_certificate, fragments, record, records, signature,
+    MESSAGE_MAX, Message, are_fragments, first_certificate, fragments, record, records, signature,
 };
 use super::{Identity, SrtpProfile};
 use crate::types::Timestamp;
-
-/// Largest certificate that is looked at; WebRTC's are 300 to 1200 bytes.
-const CERTIFICATE_MAX: usize = 16 * 1024;
 
 /// Versions of each message of an answer that are kept: one may be forged.
 const VERSIONS_MAX: usize = 2;
@@ -180,15 +177,10 @@ impl Attempt {
         const MESSAGES: std::ops::RangeInclusive<u8> = 2..=22;
         const SEQ_MAX: u16 = 6;
         let in_place = records(datagram).all(|record| match (record.kind, record.epoch) {
-            (HANDSHAKE, 0) => {
-                let mut whole = fragments(record.contents).peekable();
-                let all = |mut rest: std::iter::Peekable<_>| {
-                    rest.all(|it: super::records::Fragment<'_>| {
-                        MESSAGES.contains(&it.kind) && it.seq <= SEQ_MAX
-                    })
-                };
-                whole.peek().is_some() && all(whole)
-            }
+            // The engine reads to the end, whatever stands there.
+            (HANDSHAKE, 0) => are_fragments(record.contents, |fragment| {
+                MESSAGES.contains(&fragment.kind) && fragment.seq <= SEQ_MAX
+            }),
             (CHANGE_CIPHER_SPEC, 0) => record.contents == [1],
             (_, epoch) => epoch == 1,
         });
@@ -199,36 +191,40 @@ impl Attempt {
 
     /// What the engine has to say next.
     pub(super) fn poll(&mut self, slot: &mut [u8], epoch: Instant) -> Polled {
+        // The engine hands the peer's certificate out before the handshake is done, and panics
+        // where it finds no room for it: it may be as long as the message that it came in.
+        let mut large = vec![0; if self.done { 0 } else { MESSAGE_MAX }];
         loop {
-            match self.engine.poll_output(slot) {
-                Output::Packet(packet) => {
-                    let len = packet.len();
-                    if !self.done {
-                        self.note_said(&slot[..len]);
-                    }
-                    return Polled::Datagram(len);
-                }
-                // A certificate may be larger than a datagram: give it memory of its own, once.
-                Output::BufferTooSmall { needed } if needed <= CERTIFICATE_MAX => {
-                    let mut large = vec![0; needed];
-                    if let Output::PeerCert(certificate) = self.engine.poll_output(&mut large) {
-                        self.certificate = Some(certificate.into());
-                    }
-                }
+            let done = self.done;
+            let room = if done { &mut *slot } else { &mut large[..] };
+            let len = match self.engine.poll_output(room) {
+                Output::Packet(packet) => packet.len(),
                 Output::BufferTooSmall { .. } => return Polled::Failed,
                 Output::Timeout(at) => {
                     self.timeout = Some(to_timestamp(epoch, at));
                     return Polled::Idle;
                 }
-                Output::PeerCert(certificate) => self.certificate = Some(certificate.into()),
+                Output::PeerCert(certificate) => {
+                    self.certificate = Some(certificate.into());
+                    continue;
+                }
                 Output::KeyingMaterial(material, profile) => {
                     self.keys = srtp_profile(profile).map(|profile| (profile, material));
+                    continue;
                 }
-                Output::Connected => self.done = true,
+                Output::Connected => {
+                    self.done = true;
+                    continue;
+                }
                 Output::CloseNotify => return Polled::Closed,
                 // No data channels: application data has no reader.
-                _ => {}
+                _ => continue,
+            };
+            if !done {
+                slot[..len].copy_from_slice(&large[..len]);
+                self.note_said(&slot[..len]);
             }
+            return Polled::Datagram(len);
         }
     }
 

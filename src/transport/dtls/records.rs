@@ -15,8 +15,9 @@ pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
 const RECORD_HEADER: usize = 13;
 const MESSAGE_HEADER: usize = 12;
 
-/// Longest handshake message that is put together: a chain of certificates.
-const MESSAGE_MAX: usize = 16 * 1024;
+/// Longest handshake message that is read: a chain of certificates. WebRTC's have 300 to 1200
+/// bytes.
+pub(super) const MESSAGE_MAX: usize = 16 * 1024;
 
 /// One record.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +67,16 @@ pub(super) fn fragments(mut contents: &[u8]) -> impl Iterator<Item = Fragment<'_
         let seq = u16::from_be_bytes([header[4], header[5]]);
         fits.then_some(Fragment { kind: header[0], seq, len, offset, bytes })
     })
+}
+
+/// Whether a record's contents are fragments up to their end, and each is such a one.
+pub(super) fn are_fragments(contents: &[u8], such: impl Fn(&Fragment<'_>) -> bool) -> bool {
+    let mut read = 0;
+    let fit = fragments(contents).all(|fragment| {
+        read += MESSAGE_HEADER + fragment.bytes.len();
+        such(&fragment)
+    });
+    fit && read > 0 && read == contents.len()
 }
 
 /// A whole handshake message with the header that it has unfragmented, as the transcript takes it

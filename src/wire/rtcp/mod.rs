@@ -66,33 +66,29 @@ pub enum RtcpPacket<'a> {
     },
 }
 
-/// The packets of `compound`, which has been decrypted and is all there is. It is checked to its
-/// end before the first is yielded: `RtcpMalformed`, and nothing of it counts, if it is empty, a
-/// version is not 2, or a length does not fit.
-pub fn packets(compound: &[u8]) -> Result<Packets<'_>, DropReason> {
-    if compound.is_empty() {
-        return Err(DropReason::RtcpMalformed);
-    }
-    let mut rest = compound;
-    while !rest.is_empty() {
-        (_, rest) = split_packet(rest).ok_or(DropReason::RtcpMalformed)?;
-    }
-    Ok(Packets { rest: compound })
+/// The packets of `compound`, which has been decrypted and is all there is, up to the first that
+/// is none: what stands before it is read, and `RtcpMalformed` is the last that is yielded if a
+/// version is not 2, a length does not fit, too few bytes for a packet follow, or there is nothing.
+pub fn packets(compound: &[u8]) -> Packets<'_> {
+    Packets { rest: Some(compound) }
 }
 
-/// The packets of a compound packet that has been checked.
+/// The packets of a compound packet, and the fault that ends it, if one does.
 #[derive(Debug, Clone)]
 pub struct Packets<'a> {
-    rest: &'a [u8],
+    /// `None` at the end.
+    rest: Option<&'a [u8]>,
 }
 
 impl<'a> Iterator for Packets<'a> {
-    type Item = RtcpPacket<'a>;
+    type Item = Result<RtcpPacket<'a>, DropReason>;
 
-    fn next(&mut self) -> Option<RtcpPacket<'a>> {
-        let (packet, rest) = split_packet(self.rest)?;
-        self.rest = rest;
-        Some(packet)
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some((packet, rest)) = split_packet(self.rest.take()?) else {
+            return Some(Err(DropReason::RtcpMalformed));
+        };
+        self.rest = Some(rest).filter(|rest| !rest.is_empty());
+        Some(Ok(packet))
     }
 }
 

@@ -57,8 +57,23 @@ fn as_packet<T: 'static>(packet: &(dyn Packet + Send + Sync)) -> &T {
     packet.as_any().downcast_ref().unwrap()
 }
 
+/// The packets that are read, and the fault that ends them.
+fn read(compound: &[u8]) -> (Vec<RtcpPacket<'_>>, Option<DropReason>) {
+    let mut all: Vec<_> = packets(compound).collect();
+    let fault = all.pop_if(|last| last.is_err()).and_then(Result::err);
+    (all.into_iter().map(|packet| packet.expect("nothing follows a fault")).collect(), fault)
+}
+
+/// The packets of a compound without a fault.
+fn read_all(compound: &[u8]) -> Vec<RtcpPacket<'_>> {
+    let (all, fault) = read(compound);
+    assert_eq!(fault, None);
+    all
+}
+
 fn malformed(compound: &[u8]) -> bool {
-    packets(compound).is_err_and(|reason| reason == DropReason::RtcpMalformed)
+    let (packets, fault) = read(compound);
+    packets.is_empty() && fault == Some(DropReason::RtcpMalformed)
 }
 
 #[test]
@@ -119,7 +134,7 @@ fn we_read_another_implementations_packets() {
     let compound = [fir.marshal(), bye.marshal(), nack.marshal(), report.marshal()]
         .map(|p| p.unwrap())
         .concat();
-    let read: Vec<RtcpPacket<'_>> = packets(&compound).unwrap().collect();
+    let read = read_all(&compound);
     let [
         RtcpPacket::Fir { sender_ssrc: Ssrc(1), entries },
         RtcpPacket::Bye(ssrcs),
@@ -140,8 +155,7 @@ fn losses_are_24_bits_with_a_sign() {
     for (written, read) in ends {
         let mut buf = [0; 32];
         assert!(CompoundWriter::new(&mut buf).receiver_report(Ssrc(1), &[block(2, written)]));
-        let Some(RtcpPacket::ReceiverReport { mut blocks, .. }) = packets(&buf).unwrap().next()
-        else {
+        let Some(RtcpPacket::ReceiverReport { mut blocks, .. }) = read_all(&buf).pop() else {
             panic!("no receiver report");
         };
         assert_eq!(blocks.next(), Some(block(2, read)));
@@ -162,7 +176,7 @@ fn what_does_not_fit_leaves_no_trace() {
     assert!(writer.receiver_report(Ssrc(1), &blocks[..31]));
     assert!(writer.sdes_cname(Ssrc(1), &"c".repeat(255)));
     let len = writer.len();
-    assert_eq!(packets(&buf[..len]).unwrap().count(), 2);
+    assert_eq!(read_all(&buf[..len]).len(), 2);
 
     // One byte short of the second packet.
     let mut small = [0xee; 23];
@@ -190,22 +204,34 @@ fn a_cname_of_any_length_ends_with_a_zero() {
 }
 
 #[test]
-fn a_fault_anywhere_spoils_the_whole() {
-    let two = [PLI, PLI].concat();
-    assert_eq!(packets(&two).unwrap().count(), 2);
-    assert!(malformed(&[]));
-    for len in 1..two.len() {
-        assert_eq!(malformed(&two[..len]), len != PLI.len(), "cut to {len}");
+fn what_stands_before_a_fault_is_read_and_nothing_after_it() {
+    let malformed = Some(DropReason::RtcpMalformed);
+    let counted = |compound: &[u8]| {
+        let (packets, fault) = read(compound);
+        assert!(packets.iter().all(|it| matches!(it, RtcpPacket::Pli { .. })), "{packets:?}");
+        (packets.len(), fault)
+    };
+    let three = [PLI, PLI, PLI].concat();
+    for len in 0..=three.len() {
+        let (whole, rest) = (len / PLI.len(), len % PLI.len());
+        let ends_well = whole > 0 && rest == 0;
+        let fault = malformed.filter(|_| !ends_well);
+        assert_eq!(counted(&three[..len]), (whole, fault), "cut to {len}");
     }
     let fault = |at: usize, byte: u8| {
-        let mut two = two.clone();
-        two[at] = byte;
-        malformed(&two)
+        let mut three = three.clone();
+        three[at] = byte;
+        counted(&three)
     };
-    assert!(fault(12, 0x41), "version");
-    assert!(fault(15, 3), "too long");
-    assert!(fault(15, 1), "too short for what it is");
-    assert!(!fault(13, 207), "a type that is not read");
+    assert_eq!(fault(12, 0x41), (1, malformed), "version");
+    assert_eq!(fault(15, 9), (1, malformed), "too long");
+    assert_eq!(fault(15, 1), (1, malformed), "too short for what it is");
+    assert_eq!(fault(12, 0xa1), (1, malformed), "padding that takes its body");
+    let mut unknown = three.clone();
+    unknown[13] = 207;
+    let read = read_all(&unknown);
+    let known = |it: &RtcpPacket<'_>| matches!(it, RtcpPacket::Pli { .. });
+    assert_eq!(read.iter().map(known).collect::<Vec<_>>(), [true, false, true]);
 }
 
 #[test]
@@ -232,7 +258,7 @@ fn padding_is_taken_off_and_must_be_there() {
     };
     // The second entry is padding.
     let packet = padded(&[1; 24], 8);
-    let Some(RtcpPacket::Fir { entries, .. }) = packets(&packet).unwrap().next() else {
+    let Some(RtcpPacket::Fir { entries, .. }) = read_all(&packet).pop() else {
         panic!("no request");
     };
     assert_eq!(entries.count(), 1);
@@ -241,7 +267,7 @@ fn padding_is_taken_off_and_must_be_there() {
     assert!(malformed(&[0xa4, 206, 0, 0]), "no body to hold it");
     // As libwebrtc pads its transport feedback, in front of something else.
     let compound = [&[0xaf, 205, 0, 1, 0, 0, 0, 1], &PLI[..]].concat();
-    assert_eq!(packets(&compound).unwrap().count(), 2);
+    assert_eq!(read_all(&compound).len(), 2);
 }
 
 proptest! {
@@ -251,13 +277,14 @@ proptest! {
         packet_type in 200..208u8,
         words in 0..50u8,
     ) {
-        let _ = packets(&bytes);
+        let ends = |bytes: &[u8]| packets(bytes).count() <= 1 + bytes.len() / HEADER_LEN;
+        prop_assert!(ends(&bytes));
         if let Some(head) = bytes.first_chunk_mut() {
             *head = [0x80 | head[0] & 0x3f, packet_type, 0, words];
         }
         // One whole packet of a known type.
         bytes.truncate(HEADER_LEN + 4 * usize::from(words));
-        for packet in packets(&bytes).into_iter().flatten() {
+        for packet in packets(&bytes).flatten() {
             let count = match packet {
                 RtcpPacket::SenderReport(_, blocks) => blocks.count(),
                 RtcpPacket::ReceiverReport { blocks, .. } => blocks.count(),
@@ -289,7 +316,7 @@ proptest! {
         let mut writer = CompoundWriter::new(&mut buf);
         prop_assert!(writer.sender_report(&report, &blocks));
         let len = writer.len();
-        let Some(RtcpPacket::SenderReport(read, read_blocks)) = packets(&buf[..len]).unwrap().next()
+        let Some(RtcpPacket::SenderReport(read, read_blocks)) = read_all(&buf[..len]).pop()
         else { panic!("no sender report") };
         prop_assert_eq!(read, report);
         prop_assert!(read_blocks.eq(blocks));

@@ -67,7 +67,8 @@ impl World {
         let created = self.request(who, "createTransport", data)?;
         let address = self.new_address();
         let (times, seed) = ((self.epoch, self.now), self.rng.u64(..));
-        let link = Link::new((id, address), &created, *plan, &self.identity, times, seed);
+        let identity = self.identity_of(plan);
+        let link = Link::new((id, address), &created, *plan, identity, times, seed);
         self[who].links.push(link);
         self.own_address(address, who, id);
         Ok(())
@@ -75,7 +76,7 @@ impl World {
 
     /// What this client says about its certificate.
     pub(crate) fn dtls_parameters(&self, plan: &Plan) -> Value {
-        let mut fingerprint = self.identity.fingerprint();
+        let mut fingerprint = self.identity_of(plan).fingerprint();
         if plan.lies {
             fingerprint.value[0] ^= 1;
         }
