@@ -282,6 +282,7 @@ fn a_bad_network_costs_packets_and_nothing_else() {
         jitter: Duration::from_millis(60),
         loss: 0.1,
         duplicate: 0.1,
+        ..crate::netem::Conditions::PERFECT
     };
     let audio = world.sender_of(b, (a, AUDIO));
     world.forget_packets();

@@ -32,7 +32,7 @@ fn a_call_goes_on_while_both_ends_restart_and_move() {
     let [a, b] = world.call("room", ["a", "b"]);
     world.packet(a, VIDEO, Picture::Key);
     world.settle();
-    world.net.conditions = Conditions { delay: Duration::from_millis(25), ..Conditions::default() };
+    world.net.conditions = Conditions { delay: Duration::from_millis(25), ..Conditions::PERFECT };
     world.run_for(Duration::from_secs(1));
     world.forget_packets();
     let home = world.link(b, RECEIVE).address;

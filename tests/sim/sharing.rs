@@ -84,7 +84,7 @@ fn forged_checks_keep_nobody_from_shaking_hands() {
     let most = TRANSPORTS_PER_PATH_MAX as u32 + 1;
     let forger = forger(&mut world, most);
     world.net.conditions =
-        Conditions { delay: Duration::from_millis(10), loss: 0.1, ..Conditions::default() };
+        Conditions { delay: Duration::from_millis(10), loss: 0.1, ..Conditions::PERFECT };
     let everybody: Vec<Who> = (0..30).map(|i| world.member("room", &format!("p{i}"))).collect();
     for who in &everybody {
         world.create_transport(*who, SEND, &Plan::SEND).expect("a transport");

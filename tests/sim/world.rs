@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::ledger::Ledger;
 use crate::link::Plan;
-use crate::netem::{Conditions, Hop, Netem};
+use crate::netem::{Conditions, Hop, Netem, Way};
 use crate::record::{Recorder, Said};
 use crate::source::Source;
 
@@ -274,7 +274,7 @@ impl World {
     /// A datagram reaches a client.
     fn arrive(&mut self, path: Path, bytes: &[u8]) {
         let remote = path.remote();
-        let perfect = self.is_perfect();
+        let perfect = self.net.is_perfect();
         for (who, link) in self.owners_of(remote, bytes) {
             let mut bytes = bytes.to_vec();
             self.clients[who.0].receive(self.now, link, remote, &mut bytes, perfect);
@@ -282,9 +282,10 @@ impl World {
         self.flush();
     }
 
-    fn is_perfect(&self) -> bool {
-        let Conditions { delay, jitter, loss, duplicate } = self.net.conditions;
-        delay + jitter == Duration::ZERO && loss + duplicate == 0.0
+    /// What goes one way between the server and a client's transport is treated like this.
+    pub(crate) fn impair(&mut self, who: Who, transport: u32, way: Way, conditions: Conditions) {
+        let address = self.link(who, transport).address;
+        self.net.impair(way, address, conditions);
     }
 
     /// Takes in what the Router said, each thing to whom it is said, and checks the Router.
