@@ -31,6 +31,7 @@ mod hostile;
 mod injected;
 mod key_frames;
 mod left_out;
+mod links;
 mod matching;
 mod orders;
 mod overload;
