@@ -43,6 +43,7 @@ impl Router {
                 // A source's BYE does not close its Receiver (PROTOCOL section 6); reports on what
                 // we send have no reader before there is bandwidth estimation.
                 RtcpPacket::Bye(_)
+                | RtcpPacket::Nack { .. }
                 | RtcpPacket::ReceiverReport { .. }
                 | RtcpPacket::Other { .. } => {}
             }

@@ -10,7 +10,7 @@ pub(super) const PLI: u8 = 1;
 pub(super) const FIR: u8 = 4;
 
 /// Bytes of the SSRCs of who asks and of whose media, which start every feedback packet.
-const SSRCS_LEN: usize = 8;
+pub(super) const SSRCS_LEN: usize = 8;
 const FIR_ENTRY_LEN: usize = 8;
 
 /// The streams that a full intra request names, each with the number of the request: the same

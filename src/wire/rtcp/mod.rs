@@ -6,12 +6,14 @@
 
 mod bye;
 mod feedback;
+mod nack;
 mod report;
 mod sdes;
 mod writer;
 
 pub use bye::Ssrcs;
 pub use feedback::FirEntries;
+pub use nack::LostPackets;
 pub use report::{ReportBlock, ReportBlocks, SenderReport};
 pub use writer::CompoundWriter;
 
@@ -21,6 +23,7 @@ const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 const GOODBYE: u8 = 203;
+const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 
 /// Bytes in front of a packet's body: version, padding bit, count, type and length.
@@ -56,6 +59,15 @@ pub enum RtcpPacket<'a> {
         sender_ssrc: Ssrc,
         /// Of which streams, with the number of the request.
         entries: FirEntries<'a>,
+    },
+    /// Negative acknowledgement (RFC 4585 §6.2.1): packets did not come.
+    Nack {
+        /// Who misses them.
+        sender_ssrc: Ssrc,
+        /// Of which stream.
+        media_ssrc: Ssrc,
+        /// Their sequence numbers.
+        lost: LostPackets<'a>,
     },
     /// Anything else.
     Other {
@@ -116,6 +128,7 @@ fn split_packet(compound: &[u8]) -> Option<(RtcpPacket<'_>, &[u8])> {
         (SENDER_REPORT, _) => report::parse_sender(count, body)?,
         (RECEIVER_REPORT, _) => report::parse_receiver(count, body)?,
         (GOODBYE, _) => bye::parse(count, body)?,
+        (TRANSPORT_FEEDBACK, nack::NACK) => nack::parse(body)?,
         (PAYLOAD_FEEDBACK, feedback::PLI) => feedback::parse_pli(body)?,
         (PAYLOAD_FEEDBACK, feedback::FIR) => feedback::parse_fir(body)?,
         _ => RtcpPacket::Other { packet_type, fmt: count },

@@ -123,7 +123,10 @@ fn we_read_another_implementations_packets() {
     let nack = TransportLayerNack {
         sender_ssrc: 1,
         media_ssrc: 2,
-        nacks: vec![NackPair { packet_id: 9, lost_packets: 0 }],
+        nacks: vec![
+            NackPair { packet_id: 9, lost_packets: 0 },
+            NackPair { packet_id: 65_530, lost_packets: 0x8021 },
+        ],
     };
     let report = ReceiverReport {
         ssrc: 7,
@@ -138,7 +141,7 @@ fn we_read_another_implementations_packets() {
     let [
         RtcpPacket::Fir { sender_ssrc: Ssrc(1), entries },
         RtcpPacket::Bye(ssrcs),
-        RtcpPacket::Other { packet_type: 205, fmt: 1 },
+        RtcpPacket::Nack { sender_ssrc: Ssrc(1), media_ssrc: Ssrc(2), lost },
         RtcpPacket::ReceiverReport { sender_ssrc: Ssrc(7), blocks },
     ] = &read[..]
     else {
@@ -146,6 +149,7 @@ fn we_read_another_implementations_packets() {
     };
     assert!(entries.clone().eq([(Ssrc(3), 0x42), (Ssrc(4), 0x57)]));
     assert!(ssrcs.clone().eq([Ssrc(5), Ssrc(6)]));
+    assert!(lost.clone().eq([9, 65_530, 65_531, 0, 10]));
     assert!(blocks.clone().eq([block(8, 4)]));
 }
 
@@ -246,6 +250,8 @@ fn counts_must_fit_the_body() {
     // Half an entry of a full intra request; a sender report without its own part.
     assert!(malformed(&[0x84, 206, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]));
     assert!(malformed(&[0x80, 200, 0, 1, 0, 0, 0, 1]));
+    // A NACK of nothing.
+    assert!(malformed(&[0x81, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]));
 }
 
 #[test]
@@ -290,6 +296,7 @@ proptest! {
                 RtcpPacket::ReceiverReport { blocks, .. } => blocks.count(),
                 RtcpPacket::Bye(ssrcs) => ssrcs.count(),
                 RtcpPacket::Fir { entries, .. } => entries.count(),
+                RtcpPacket::Nack { lost, .. } => lost.count().div_ceil(17),
                 RtcpPacket::Pli { .. } | RtcpPacket::Other { .. } => 0,
             };
             prop_assert!(count <= bytes.len());
@@ -320,5 +327,31 @@ proptest! {
         else { panic!("no sender report") };
         prop_assert_eq!(read, report);
         prop_assert!(read_blocks.eq(blocks));
+    }
+
+    #[test]
+    fn nacks_name_each_lost_packet_once_in_few_entries(
+        start in any::<u16>(),
+        gaps in prop::collection::vec(1..40u16, 0..100),
+    ) {
+        let mut lost = vec![start];
+        for gap in gaps {
+            lost.push(lost.last().unwrap().wrapping_add(gap));
+        }
+        let mut buf = [0; 500];
+        let mut writer = CompoundWriter::new(&mut buf);
+        prop_assert!(writer.nack(Ssrc(1), Ssrc(2), &lost));
+        let len = writer.len();
+        let Some(RtcpPacket::Nack { lost: read, .. }) = read_all(&buf[..len]).pop()
+        else { panic!("no NACK") };
+        prop_assert!(read.eq(lost.iter().copied()));
+        let theirs = their_packets(&buf[..len]);
+        let theirs: &TransportLayerNack = as_packet(&*theirs[0]);
+        let all: Vec<u16> = theirs.nacks.iter().flat_map(|pair| pair.into_iter()).collect();
+        prop_assert_eq!(all, lost);
+        for two in theirs.nacks.windows(2) {
+            let apart = two[1].packet_id.wrapping_sub(two[0].packet_id);
+            prop_assert!(apart > 16, "one entry would have done");
+        }
     }
 }
