@@ -31,6 +31,12 @@ export { LocalSource, RemoteSender };
  * @property {State} recv
  * @property {State} overall  The worst of the others.
  *
+ * @typedef {object} Stats
+ * @property {RTCStatsReport | null} send  The browser's; null before the first source.
+ * @property {RTCStatsReport | null} recv  The browser's; null before the first one received.
+ * @property {{transports: object[], receivers: object[], senders: object[]}} server  What it
+ *   counts: of our transports, of our sources, of what we receive; by the SSRCs of the browser's.
+ *
  * @typedef {object} JoinOptions
  * @property {string} roomId
  * @property {string} peerName  Unique in the room: who joins under a name replaces its bearer.
@@ -117,6 +123,20 @@ export class Room extends EventTarget {
     const [send, recv] = [this.#send.state, this.#recv.state];
     const overall = STATES.find((state) => [signaling, send, recv].includes(state)) ?? 'connected';
     return { signaling, send, recv, overall };
+  }
+
+  /**
+   * What goes to and fro, by both sides' count.
+   *
+   * @returns {Promise<Stats>}
+   * @throws {CorinthError} `closed`, or the server's refusal.
+   */
+  async getStats() {
+    const { send, recv } = this.peerConnections;
+    const [server, ...ours] = await Promise.all([
+      this.#signaling.request('getStats', {}), send?.getStats() ?? null, recv?.getStats() ?? null,
+    ]);
+    return { send: ours[0], recv: ours[1], server };
   }
 
   /** To look at with `getStats()`; null before the first source in that direction. */

@@ -8,8 +8,8 @@ use crate::wire::rtcp::SenderReport;
 #[derive(Debug, Clone)]
 pub struct StreamTx {
     ssrc: Ssrc,
-    packets: u32,
-    octets: u32,
+    packets: u64,
+    octets: u64,
 }
 
 impl StreamTx {
@@ -23,10 +23,20 @@ impl StreamTx {
         self.ssrc
     }
 
-    /// A packet was sent with this many octets behind its header. Both counters wrap (RFC 3550).
+    /// A packet was sent with this many octets behind its header.
     pub fn handle_sent(&mut self, payload_octets: usize) {
-        self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(payload_octets as u32);
+        self.packets += 1;
+        self.octets += payload_octets as u64;
+    }
+
+    /// Packets that were sent.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Octets that were sent, neither headers nor padding.
+    pub fn octets(&self) -> u64 {
+        self.octets
     }
 
     /// Whether there is anything to report on.
@@ -48,8 +58,9 @@ impl StreamTx {
             sender_ssrc: self.ssrc,
             ntp,
             rtp_time: ours(rtp_time),
-            packets: self.packets,
-            octets: self.octets,
+            // Both wrap (RFC 3550 §6.4.1).
+            packets: self.packets as u32,
+            octets: self.octets as u32,
         }
     }
 }

@@ -17,7 +17,7 @@
 //! | [`error`] | error codes and reasons |
 //! | [`request`], [`notification`] | from the client; to the client |
 //! | [`message`] | what is on its way to a client |
-//! | [`join`] | the answer to `join` |
+//! | [`join`], [`stats`] | the answers to `join` and `getStats` |
 //! | [`transport`] | ICE and DTLS dictionaries |
 //! | [`rtp_parameters`] | what a source is; [`sender_parameters`] what becomes of it |
 //! | [`capabilities`] | what the server offers, what a client can decode |
@@ -39,6 +39,7 @@ pub mod request;
 pub mod rtp_parameters;
 pub mod sender_parameters;
 mod source_codecs;
+pub mod stats;
 pub mod transport;
 
 pub use capabilities::server_capabilities;
@@ -51,12 +52,13 @@ pub use json::{AppData, Json};
 pub use message::Message;
 pub use notification::Announcement;
 pub use request::{
-    CreateReceiver, CreateTransport, Direction, EnableSender, Join, Notification, Notify,
+    CreateReceiver, CreateTransport, Direction, EnableSender, GetStats, Join, Notification, Notify,
     ReceiverCommand, Request, SenderCommand,
 };
 pub use rtp_parameters::{Encoding, SourceParameters};
 pub use sender_parameters::SenderParameters;
 pub use source_codecs::PtRole;
+pub use stats::{ReceiverStats, SenderStats, StatsReport, TransportStats};
 pub use transport::{
     DtlsParameters, DtlsRole, DtlsState, Fingerprint, FingerprintAlgorithm, IceCandidate,
     IceParameters, IceState, TransportCreated, TransportRestarted,

@@ -38,6 +38,8 @@ pub enum Request {
         /// A transport of this client.
         id: TransportId,
     },
+    /// `getStats`
+    GetStats(GetStats),
 }
 
 impl Request {
@@ -51,7 +53,8 @@ impl Request {
             Self::PlaySender(it) | Self::StopSender(it) => it.app_data.as_ref(),
             Self::EnableSender(_)
             | Self::RequestKeyFrame { .. }
-            | Self::RestartTransport { .. } => None,
+            | Self::RestartTransport { .. }
+            | Self::GetStats(_) => None,
         }
     }
 }
@@ -204,6 +207,18 @@ pub struct EnableSender {
     pub use_rtx: Option<bool>,
 }
 
+/// `getStats`: what is named, or everything where nothing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetStats {
+    /// A transport of this client.
+    pub transport_id: Option<TransportId>,
+    /// A Receiver of this client.
+    pub receiver_id: Option<ReceiverId>,
+    /// A Sender of this client.
+    pub sender_id: Option<SenderId>,
+}
+
 impl Request {
     /// Reads a request. Error 404 for a method that nobody knows, 400 for a notification's and
     /// for data of the wrong shape, 415 for a codec that the server does not have.
@@ -229,6 +244,7 @@ impl Request {
                 let TransportWire { id } = parse_data(data)?;
                 Self::RestartTransport { id }
             }
+            "getStats" => Self::GetStats(parse_data(data)?),
             "leave" | "updateTransport" | "closeTransport" | "closeReceiver" => {
                 return Err(Error::bad_request(format!("method: {method} is a notification")));
             }

@@ -190,6 +190,11 @@ impl Budget {
             _ => Verdict::Flood,
         }
     }
+
+    /// A message was allowed that was as much work as so many more.
+    pub(super) fn charge(&mut self, messages: usize) {
+        self.left -= messages as i64;
+    }
 }
 
 /// How many bytes a client may still have others told: a bucket that fills with time.

@@ -43,5 +43,6 @@ mod restart;
 mod rights;
 mod segments;
 mod sharing;
+mod stats;
 mod streams;
 mod turns;

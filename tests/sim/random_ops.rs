@@ -98,7 +98,8 @@ impl Storm {
             46..53 => self.pause_or_resume(who),
             53..68 => self.enable(who),
             68..75 => self.play_or_stop(who),
-            75..78 => self.request_key_frame(who),
+            75..77 => self.request_key_frame(who),
+            77..78 => self.get_stats(who),
             78..81 => self.restart_transport(who),
             81..84 => self.check(),
             84..92 => self.send_media(who),
@@ -348,6 +349,22 @@ impl Storm {
         let id = self.sender_id(who);
         let codes = self.model(who).enabled(id);
         let _ = self.ask(who, "requestKeyFrame", json!({"id": id}), codes);
+    }
+
+    /// Of one thing of each sort, which may not be there, or of all.
+    fn get_stats(&mut self, who: Who) {
+        if self.rng.bool() {
+            let codes = Codes::of(&[(self.world[who].knowledge.is_none(), 403)]);
+            let _ = self.ask(who, "getStats", json!({}), codes);
+            return;
+        }
+        let (id, sender) = (self.id(), self.sender_id(who));
+        let model = self.model(who);
+        let mut codes = model.transport(id);
+        codes.extend(model.receiver(id));
+        codes.extend(model.enabled(sender));
+        let data = json!({"transportId": id, "receiverId": id, "senderId": sender});
+        let _ = self.ask(who, "getStats", data, codes);
     }
 
     fn send_media(&mut self, who: Who) {

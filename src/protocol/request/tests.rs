@@ -69,11 +69,12 @@ fn good(method: &str) -> Value {
             json!({"id": 7, "transportId": 1111, "rtpSettings": {"useRtx": true}})
         }
         "requestKeyFrame" | "restartTransport" => json!({"id": 7}),
+        "getStats" => json!({"transportId": 1, "receiverId": 2, "senderId": 3}),
         _ => json!({"id": 2222, "appData": {"why": "x"}}),
     }
 }
 
-const REQUESTS: [&str; 10] = [
+const REQUESTS: [&str; 11] = [
     "join",
     "createTransport",
     "createReceiver",
@@ -84,6 +85,7 @@ const REQUESTS: [&str; 10] = [
     "stopSender",
     "requestKeyFrame",
     "restartTransport",
+    "getStats",
 ];
 
 const NOTIFICATIONS: [&str; 4] = ["leave", "updateTransport", "closeTransport", "closeReceiver"];
@@ -188,6 +190,7 @@ fn optional_members_may_be_absent_or_null() {
         ("join", &["/rtpCapabilities/codecs/0/name", "/rtpCapabilities/codecs/0/kind"]),
         ("join", &["/rtpCapabilities/codecs/0/channels", "/rtpCapabilities/codecs/0/parameters"]),
         ("leave", &["/appData"]),
+        ("getStats", &["/transportId", "/receiverId", "/senderId"]),
         ("createTransport", &["/options", "/dtlsParameters", "/appData", "/direction"]),
         ("createTransport", &["/options/udp", "/options/tcp", "/options/direction"]),
         ("createTransport", &["/dtlsParameters/role"]),
@@ -360,7 +363,7 @@ fn methods_of_the_other_sort_and_unknown_ones() {
     for method in REQUESTS {
         assert!(notification(method, &good(method)).is_err(), "{method}");
     }
-    for method in ["", "Join", "getStats", "newPeer"] {
+    for method in ["", "Join", "getstats", "newPeer"] {
         let error = request(method, &json!({})).unwrap_err();
         assert_eq!(error, Error::not_found(format!("unknown method: {method}")));
         assert!(notification(method, &json!({})).is_err(), "{method}");

@@ -4,6 +4,7 @@
 pub(super) mod audience;
 mod receivers;
 mod senders;
+mod stats;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -175,6 +176,7 @@ impl Router {
             Request::RestartTransport { id: transport } => {
                 return self.restart_transport(key, id, transport);
             }
+            Request::GetStats(request) => return self.get_stats(key, id, request),
             Request::CreateReceiver(request) => self.create_receiver(now, key, request, out),
             Request::PauseReceiver(command) => self.pause_receiver(now, key, &command, out),
             Request::ResumeReceiver(command) => self.resume_receiver(now, key, &command, out),

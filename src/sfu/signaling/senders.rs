@@ -102,7 +102,7 @@ impl Router {
         subscription.ok_or_else(|| Error::not_found(format!("no such Sender: {id}")))
     }
 
-    fn enabled_sender_of(
+    pub(super) fn enabled_sender_of(
         &self,
         key: PeerKey,
         id: SenderId,

@@ -65,6 +65,38 @@ test('a source whose answer was lost is nobody\'s', TIMEOUT, async () => {
   await ada.close();
 });
 
+test('both sides count the same streams', TIMEOUT, async () => {
+  const room = newRoom();
+  const ada = await App.join(room, 'ada');
+  const bob = await App.join(room, 'bob');
+  const before = await ada.run(({ room }) => room.getStats());
+  assert.deepEqual(before, {
+    send: null, recv: null, server: { transports: [], receivers: [], senders: [] },
+  });
+  await ada.run(async ({ room, track }) => { await room.send(track); });
+  await bob.run(async ({ room, sender }) => { await room.receive(await sender('ada')); });
+  await bob.decodes(1);
+  const [sent, got] = await Promise.all([
+    ada.run(async ({ room }) => {
+      const { send, server: { receivers } } = await room.getStats();
+      const ours = [...send.values()].find(({ type, kind }) => type === 'outbound-rtp' && kind);
+      return { browser: ours.packetsSent, ssrc: ours.ssrc, server: receivers[0] };
+    }),
+    bob.run(async ({ room }) => {
+      const { recv, server: { senders } } = await room.getStats();
+      const theirs = [...recv.values()].find(({ type }) => type === 'inbound-rtp');
+      return { browser: theirs.packetsReceived, ssrc: theirs.ssrc, server: senders[0] };
+    }),
+  ]);
+  for (const [{ browser, ssrc, server }, count] of [
+    [sent, sent.server.packetsReceived], [got, got.server.packetsSent],
+  ]) {
+    assert.equal(server.ssrc, ssrc);
+    assert.ok(count > 0 && browser > 0, `${count} by the server, ${browser} by the browser`);
+  }
+  for (const app of [ada, bob]) await app.close();
+});
+
 test('pausing may be tried again after the server refused it', TIMEOUT, async () => {
   const room = newRoom();
   const watcher = await Client.join(server, room, 'watcher');
