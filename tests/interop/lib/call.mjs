@@ -16,15 +16,16 @@ const SAMPLES = 6;
 
 /**
  * Lets `names` into a new room, each in the browser given for it, runs `scene(guests)`, and closes
- * the pages. `more(room, name)` is what else `Guest.enter` takes. A failure keeps every page's
- * picture and numbers in `out/`.
+ * the pages. `more(room, name)` is what else `Guest.enter` takes, with the `camera` if it matters.
+ * A failure keeps every page's picture and numbers in `out/`.
  */
 export async function call(server, label, seats, scene, more) {
   const room = newRoom();
   const guests = [];
   try {
     for (const [name, browser] of Object.entries(seats)) {
-      guests.push(await Guest.enter(browser, server, room, name, undefined, more?.(room, name)));
+      const how = more?.(room, name);
+      guests.push(await Guest.enter(browser, server, room, name, how?.camera, how));
     }
     await scene(guests, room);
     for (const guest of guests) assert.deepEqual(guest.complaints, [], guest.name);

@@ -1,6 +1,7 @@
 // A box between browsers and the server's media ports: it translates addresses as a NAT does, and
-// can forget its mappings, let nothing back in, or take its time. Pages are led to it by what they
-// are told in the server's descriptions (`nat.script`); the server knows nothing of it.
+// can forget its mappings, let nothing back in, lose some of it, or take its time. Pages are led to
+// it by what they are told in the server's descriptions (`nat.script`); the server knows nothing of
+// it.
 
 import dgram from 'node:dgram';
 import { once } from 'node:events';
@@ -18,6 +19,8 @@ export class Nat {
   deaf = false;
   /** Milliseconds that a datagram takes, each way. */
   delay = 0;
+  /** Whether the next datagram from a page, or to one, is lost: functions that say so. */
+  loses = { up: () => false, down: () => false };
   /** What the server is to be started with. */
   options;
   #mappings = new Map();
@@ -65,11 +68,12 @@ export class Nat {
       mapping = { forgotten: false };
       this.#mappings.set(key, mapping);
       mapping.outside = this.#bind(0).then((socket) => socket.on('message', (answer) => {
-        if (mapping.forgotten || this.deaf) return;
+        if (mapping.forgotten || this.deaf || this.loses.down()) return;
         this.#later(() => inside.send(answer, from.port, from.address));
       }));
     }
     const outside = await mapping.outside;
+    if (this.loses.up()) return;
     this.#later(() => outside.send(bytes, port, ADDRESS));
   }
 
@@ -87,4 +91,33 @@ export class Nat {
     this.#sockets.add(socket);
     return socket;
   }
+}
+
+/** Loses this share, each datagram by itself; from a seed. */
+export function losing(share, seed = 1) {
+  const random = randomFrom(seed);
+  return () => random() < share;
+}
+
+/** Loses this share, so many in a row on average (Gilbert's model); from a seed. */
+export function losingBursts(share, length, seed = 1) {
+  const random = randomFrom(seed);
+  let bad = false;
+  return () => {
+    const turns = bad ? 1 / length : share / (length * (1 - share));
+    if (random() < turns) bad = !bad;
+    return bad;
+  };
+}
+
+/** Numbers from 0 to 1, the same for the same seed (Marsaglia's xorshift). */
+function randomFrom(seed) {
+  let state = (seed * 2654435769) >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    state >>>= 0;
+    return state / 2 ** 32;
+  };
 }
