@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::types::limit::HISTORY_BYTES;
 use crate::types::{IoKind, Limits};
 
 /// What is so when nothing is said. The help and `example.toml` say it too.
@@ -82,6 +83,8 @@ pub struct Config {
     pub io: IoKind,
     /// Pad video packets to equal lengths (`RouterConfig::even_trains`).
     pub even_trains: bool,
+    /// Bytes of media that each shard keeps to send again.
+    pub history_bytes: usize,
     /// Where the certificate comes from.
     pub tls: TlsSource,
     /// Whose `X-Forwarded-For` counts.
@@ -177,6 +180,10 @@ impl Config {
                 Io::Ring => IoKind::Ring,
             },
             even_trains: settings.even_trains.unwrap_or(false),
+            history_bytes: match settings.history_megabytes {
+                Some(megabytes) => usize::from(megabytes) << 20,
+                None => HISTORY_BYTES,
+            },
             tls: tls(settings)?,
             trusted_proxies: settings
                 .trusted_proxy

@@ -137,6 +137,11 @@ settings! {
     #[arg(default_missing_value = "true")]
     even_trains: bool,
 
+    /// Megabytes of media that each shard keeps, so that it can send again what viewers have lost:
+    /// what its sources send in about a second [default: 32]
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16_384))]
+    history_megabytes: u16,
+
     /// Seconds between the pings on each WebSocket; a client that is silent for two of them is
     /// taken for gone [default: 20]
     #[arg(value_name = "SECONDS")]

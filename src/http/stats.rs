@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Response;
-use crate::types::{DropReason, Histogram, Reason, Refusal, ShardId, ShardStats};
+use crate::types::{DropReason, Histogram, Reason, Refusal, ShardId, ShardStats, Unanswered};
 
 /// The counters of the shards that answered.
 pub fn response(shards: &[(ShardId, ShardStats)]) -> Response {
@@ -25,6 +25,10 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         .map(|&refusal| (refusal.label().to_owned(), stats.refusals(refusal)))
         .filter(|(_, count)| *count > 0)
         .map(|(label, count)| (label, count.into()))
+        .collect();
+    let unanswered: Map<_, _> = Unanswered::ALL
+        .iter()
+        .map(|reason| (reason.label().to_owned(), stats.unanswered(*reason).into()))
         .collect();
     let timer_wakeups: Map<_, _> = Reason::ALL
         .iter()
@@ -48,12 +52,17 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "txPaddingBytes": stats.tx_padding_bytes,
         "rtpReceived": stats.rtp_received,
         "rtpForwarded": stats.rtp_forwarded,
-        "forwardTime": forward_time(&stats.forward_time),
+        "forwardTime": times(&stats.forward_time),
         "turns": stats.turns,
         "mediaWakeups": stats.media_wakeups,
         "timerWakeups": timer_wakeups,
         "busyShare": stats.busy_permille as f64 / 1000.0,
         "pressure": stats.pressure as u8,
+        "nacked": stats.nacked,
+        "resent": stats.resent,
+        "resentBytes": stats.resent_bytes,
+        "notResent": unanswered,
+        "roundTrips": times(&stats.round_trips),
         "keyFrameRequests": stats.key_frame_requests,
         "handshakeSteps": stats.handshake_steps,
         "dtlsConnected": stats.dtls_connected,
@@ -64,7 +73,7 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
 }
 
 /// Times in microseconds.
-fn forward_time(histogram: &Histogram) -> Value {
+fn times(histogram: &Histogram) -> Value {
     let micros = |share| histogram.quantile(share).as_micros() as u64;
     json!({
         "count": histogram.count(),

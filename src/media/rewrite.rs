@@ -3,6 +3,9 @@
 
 use crate::types::{SeqNo, Timestamp};
 
+/// Segments behind the latest one whose numbers can be led back to the source's.
+const PAST_MAX: usize = 8;
+
 /// The numbers of one outgoing stream.
 ///
 /// A *segment* is a stretch in which source and Sender run side by side: there each source number
@@ -20,6 +23,16 @@ pub struct Rewrite {
     /// ours = source's + this, wrapping; constant while the source's stream is the same.
     timestamp_offset: u32,
     last: Option<(u32, Timestamp)>,
+    /// The latest segments before this one, of the same stream of the source; oldest first.
+    past: Vec<Segment>,
+}
+
+/// A segment that has ended.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    /// First number of ours; the last is before the next segment's first.
+    first: SeqNo,
+    seq_offset: u64,
 }
 
 impl Rewrite {
@@ -32,11 +45,19 @@ impl Rewrite {
             next: SeqNo(u64::from(rng.u16(..1 << 15))),
             timestamp_offset: rng.u32(..),
             last: None,
+            past: Vec::new(),
         }
     }
 
     /// The source's packet `seq` becomes the next one sent.
     pub fn begin(&mut self, seq: SeqNo) {
+        if self.floor.0 != u64::MAX {
+            if self.past.len() == PAST_MAX {
+                self.past.remove(0);
+            }
+            let first = SeqNo(self.floor.0.wrapping_add(self.seq_offset));
+            self.past.push(Segment { first, seq_offset: self.seq_offset });
+        }
         self.floor = seq;
         self.seq_offset = self.next.0.wrapping_sub(seq.0);
     }
@@ -44,6 +65,9 @@ impl Rewrite {
     /// The source continues with another stream, whose timestamps are unrelated: the first of them,
     /// `timestamp`, is put as far behind the last one sent as time has gone by.
     pub fn replace_source(&mut self, now: Timestamp, timestamp: u32, clock_rate: u32) {
+        // No number that was used leads to the new one's packets.
+        (self.floor, self.seq_offset) = (SeqNo(u64::MAX), 0);
+        self.past.clear();
         if let Some((last, at)) = self.last {
             let elapsed = now.since(at).as_micros() * u128::from(clock_rate) / 1_000_000;
             let ours = last.wrapping_add(elapsed.max(1) as u32);
@@ -63,6 +87,30 @@ impl Rewrite {
             self.last = Some((timestamp, now));
         }
         Some((ours, timestamp))
+    }
+
+    /// The number that a client most likely means, of those that were used: the nearest to the
+    /// last. `None`: a packet that was never sent.
+    pub fn used(&self, wire: u16) -> Option<SeqNo> {
+        let last = self.next.0.checked_sub(1)?;
+        let behind = (last as u16).wrapping_sub(wire);
+        let used = last.checked_sub(u64::from(behind)).filter(|_| behind < 1 << 15);
+        used.map(SeqNo)
+    }
+
+    /// The source's number of what we have sent, or left out, as `ours`: of its present stream,
+    /// and of the latest segments.
+    pub fn source_of(&self, ours: SeqNo) -> Option<SeqNo> {
+        let floor = self.floor.0.wrapping_add(self.seq_offset);
+        let offset = if self.floor.0 == u64::MAX || ours >= self.next {
+            None
+        } else if ours.0 >= floor {
+            Some(self.seq_offset)
+        } else {
+            let segment = self.past.iter().rev().find(|segment| ours >= segment.first);
+            segment.map(|segment| segment.seq_offset)
+        };
+        offset.map(|offset| SeqNo(ours.0.wrapping_sub(offset)))
     }
 
     /// A timestamp of the source as the client knows it.
@@ -125,6 +173,36 @@ mod tests {
         assert_eq!(third.wrapping_sub(second), 9_000, "100 ms later");
     }
 
+    #[test]
+    fn numbers_lead_back_to_the_source_over_pauses_and_wraps_but_not_to_another_stream() {
+        let mut rewrite = rewrite();
+        let mut sent = Vec::new();
+        let mut source = 65_500;
+        for segment in 0..12u64 {
+            rewrite.begin(SeqNo(source));
+            for _ in 0..10 {
+                let (ours, _) = rewrite.apply(NOW, SeqNo(source), 0).expect("in order");
+                sent.push((ours, segment, source));
+                source += 1;
+            }
+            source += 1000;
+        }
+        for (ours, segment, source) in &sent {
+            let known = (*segment >= 3).then_some(SeqNo(*source));
+            assert_eq!(rewrite.source_of(*ours), known, "segment {segment}");
+            assert_eq!(rewrite.used(ours.wire()), Some(*ours));
+        }
+        let last = sent.last().expect("many").0;
+        assert_eq!(rewrite.source_of(SeqNo(last.0 + 1)), None, "never sent");
+        assert_eq!(rewrite.used(last.wire().wrapping_add(1)), None);
+        rewrite.replace_source(NOW, 0, 90_000);
+        assert_eq!(rewrite.source_of(last), None);
+        rewrite.begin(SeqNo(7));
+        let (ours, _) = rewrite.apply(NOW, SeqNo(7), 0).expect("begins here");
+        assert_eq!(ours.0, last.0 + 1);
+        assert_eq!((rewrite.source_of(ours), rewrite.source_of(last)), (Some(SeqNo(7)), None));
+    }
+
     proptest! {
         /// Against the rule itself: no two packets of the source ever get one number of ours, and
         /// the number that was used does not depend on the order of arrival within a segment.
@@ -146,6 +224,7 @@ mod tests {
                 }
                 if let Some((ours, _)) = rewrite.apply(NOW, seq, 0) {
                     prop_assert_eq!(used.insert(ours.0, seq.0), None);
+                    prop_assert_eq!(rewrite.source_of(ours), Some(seq));
                 }
             }
         }

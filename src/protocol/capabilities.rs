@@ -73,11 +73,12 @@ impl CodecSpec {
         mime_type(self.kind, self.name)
     }
 
-    /// Feedback that is served: requests for a key frame, since nothing is sent again yet.
+    /// Feedback that is served.
     pub(super) fn feedback(&self) -> &'static [Feedback] {
         match self.kind {
             Kind::Audio => &[],
             Kind::Video => &[
+                Feedback { feedback_type: "nack", parameter: "" },
                 Feedback { feedback_type: "nack", parameter: "pli" },
                 Feedback { feedback_type: "ccm", parameter: "fir" },
             ],

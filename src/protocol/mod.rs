@@ -58,7 +58,7 @@ pub use request::{
 pub use rtp_parameters::{Encoding, SourceParameters};
 pub use sender_parameters::SenderParameters;
 pub use source_codecs::PtRole;
-pub use stats::{ReceiverStats, SenderStats, StatsReport, TransportStats};
+pub use stats::{ReceiverStats, RemoteStats, SenderStats, StatsReport, TransportStats};
 pub use transport::{
     DtlsParameters, DtlsRole, DtlsState, Fingerprint, FingerprintAlgorithm, IceCandidate,
     IceParameters, IceState, TransportCreated, TransportRestarted,

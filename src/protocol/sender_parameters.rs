@@ -20,8 +20,8 @@ pub struct SenderParameters {
     pub payload_types: Vec<(Pt, Pt)>,
     /// Source's extension id → the Sender's; what is not among them is stripped.
     pub extensions: Vec<(u8, u8)>,
-    /// Whether rtx is announced.
-    pub rtx: bool,
+    /// The payload type that rtx is announced under, if it is.
+    pub rtx: Option<Pt>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +108,7 @@ impl SourceParameters {
             json,
             payload_types: self.forwarded_types(red),
             extensions,
-            rtx: rtx.is_some(),
+            rtx: rtx.map(|(_, pt)| pt),
         }
     }
 

@@ -39,6 +39,9 @@ pub struct TransportStats {
     pub ice_state: IceState,
     /// As `transportState` tells it.
     pub dtls_state: DtlsState,
+    /// To the client and back, in seconds, smoothed; absent before its reports have told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_round_trip_time: Option<f64>,
 }
 
 /// What comes of one source: of the stream that is forwarded, since its first packet.
@@ -78,4 +81,23 @@ pub struct SenderStats {
     pub packets_sent: u64,
     /// Bytes of their payload, without padding.
     pub bytes_sent: u64,
+    /// Packets that were sent again, besides.
+    pub retransmitted_packets_sent: u64,
+    /// Bytes of them, headers included.
+    pub retransmitted_bytes_sent: u64,
+    /// What the client last said of the stream; absent before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteStats>,
+}
+
+/// What a client's report says of what it receives.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteStats {
+    /// Packets that have not come so far, before any were sent again.
+    pub packets_lost: i32,
+    /// The share that had not, of those since the report before, 0 to 1.
+    pub fraction_lost: f64,
+    /// Seconds.
+    pub jitter: f64,
 }

@@ -98,6 +98,7 @@ pub fn serve(config: &Config, live: Live) -> io::Result<Running> {
         directory_seed: u64::from_ne_bytes(random()?),
         io: config.io,
         even_trains: config.even_trains,
+        history_bytes: config.history_bytes,
         tcp_media: config.media_tcp != MediaTcp::Off,
         pulse: Arc::clone(&running.pulse),
         event: Arc::new(running.event.try_clone()?),

@@ -2,6 +2,7 @@
 //! stream of it belongs to which Receiver or Sender.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
@@ -16,6 +17,10 @@ use crate::types::{
     Timestamp, TransportId, TransportKey,
 };
 use crate::wire::rtp::RtpHeader;
+
+/// What a client's word on its round trip is taken for at least, and at most.
+const ROUND_TRIP_MIN: Duration = Duration::from_millis(5);
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
 
 /// Which stream of which Receiver a packet belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +86,8 @@ pub(super) struct Association {
     pub(super) rtcp_ssrc: Ssrc,
     /// When reports are due next; `None` before there are keys.
     pub(super) reports_at: Option<Timestamp>,
+    /// To the client and back, as its reports tell; smoothed.
+    pub(super) round_trip: Option<Duration>,
     pub(super) armed: Armed,
     /// What the client may still send in this second.
     pub(super) allowance: Allowance,
@@ -115,6 +122,7 @@ impl Association {
             transport,
             rtcp_ssrc: made.rtcp_ssrc,
             reports_at: None,
+            round_trip: None,
             armed: Armed::default(),
             allowance: Allowance::default(),
             senders: BTreeMap::new(),
@@ -322,6 +330,13 @@ impl Association {
         if self.declared.is_empty() {
             self.ids = RoutingIds::default();
         }
+    }
+
+    /// A client's report tells a round trip, whatever it may say.
+    pub(super) fn note_round_trip(&mut self, latest: Duration) {
+        let latest = latest.clamp(ROUND_TRIP_MIN, ROUND_TRIP_MAX);
+        // RFC 6298 §2 smooths so.
+        self.round_trip = Some(self.round_trip.map_or(latest, |it| (7 * it + latest) / 8));
     }
 
     /// When this transport has something to do.

@@ -8,7 +8,8 @@ use super::receiver::Receiver;
 use super::sender::Sender;
 use super::turn::{Packets, Staged};
 use crate::transport::srtp::SrtpTx;
-use crate::types::{DropReason, Path, SeqNo, ShardStats, Timestamp, TransportKey};
+use crate::types::{DropReason, Path, ShardStats, Timestamp, TransportKey};
+use crate::wire::rtp;
 
 /// Sends what a turn has of a Receiver to each of its Senders: all of it to one, then all of it to
 /// the next.
@@ -57,16 +58,9 @@ fn send(
     let (index, timestamp) = sender.fit(&packet.arrival)?;
     let slot = out.slot().ok_or(DropReason::EgressFull)?;
     slot[..bytes.len()].copy_from_slice(bytes);
-    set_numbers(slot, index.seq(), timestamp);
+    rtp::set_numbers(slot, index.seq(), timestamp);
     let len = tx.seal_rtp(slot, packet.header_len, bytes.len(), index);
     out.commit(path, len);
     sender.stream.handle_sent(bytes.len() - packet.header_len - packet.evened);
     Ok(())
-}
-
-/// RFC 3550 §5.1: sequence number and timestamp are bytes 2 to 7.
-#[inline]
-fn set_numbers(packet: &mut [u8], seq: SeqNo, timestamp: u32) {
-    packet[2..4].copy_from_slice(&seq.wire().to_be_bytes());
-    packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
 }

@@ -18,6 +18,7 @@ mod paths;
 mod peer;
 mod receiver;
 mod report;
+mod resend;
 mod room;
 mod router;
 mod rtcp;

@@ -8,7 +8,7 @@ use slotmap::DenseSlotMap;
 use super::peer::{Announced, Listener};
 use super::sender::{Arrival, Sender, Source};
 use super::timers::Armed;
-use crate::media::{KeyFrameRequest, Skipped, SourceClock, StreamRx};
+use crate::media::{KeyFrameRequest, Places, Skipped, SourceClock, StreamRx};
 use crate::protocol::{AppData, Description, PtRole, SourceParameters};
 use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use crate::types::{
@@ -29,6 +29,10 @@ enum Payload {
 
 /// Which of the source's encodings is forwarded until there is layer selection.
 const FORWARDED_ENCODING: usize = 0;
+
+/// Packets of a source that are found again: more than a second of 20 ms frames, and of 20 Mbit/s.
+const AUDIO_PLACES: usize = 128;
+const VIDEO_PLACES: usize = 2048;
 
 /// How long a stream has to be silent before the one that it replaced may come back: what is still
 /// under way of that one must not interrupt it.
@@ -54,6 +58,8 @@ pub(super) struct Receiver {
     /// SSRC of its Senders.
     pub(super) tx_ssrc: Ssrc,
     pub(super) tx_rtx_ssrc: Option<Ssrc>,
+    /// Payload type of what its Senders send again.
+    tx_rtx_pt: Option<Pt>,
     pub(super) cname: Box<str>,
     payloads: [Payload; 128],
     extensions: ExtensionMap,
@@ -63,6 +69,8 @@ pub(super) struct Receiver {
     generation: u32,
     /// What of the forwarded stream goes to nobody.
     skipped: Skipped,
+    /// Where the history has the forwarded stream's packets, by the numbers that skip some.
+    pub(super) places: Places,
     pub(super) key_frames: KeyFrameRequest,
     pub(super) senders: DenseSlotMap<SenderKey, Sender>,
     /// Who was told of it; peers that are gone are dead.
@@ -108,6 +116,7 @@ impl Receiver {
         if streams.is_empty() {
             streams.push(None);
         }
+        let source_kind = source.kind;
         let description = Description::new(source.kind, &ours.json, origin.paused, origin.app_data);
         Self {
             id: origin.id,
@@ -121,12 +130,17 @@ impl Receiver {
             description,
             tx_ssrc,
             tx_rtx_ssrc,
+            tx_rtx_pt: ours.rtx,
             cname,
             payloads,
             extensions,
             streams,
             generation: 0,
             skipped: Skipped::default(),
+            places: Places::new(match source_kind {
+                Kind::Audio => AUDIO_PLACES,
+                Kind::Video => VIDEO_PLACES,
+            }),
             key_frames: KeyFrameRequest::default(),
             senders: DenseSlotMap::with_key(),
             listeners: Announced::default(),
@@ -206,6 +220,7 @@ impl Receiver {
             if before.is_some() && encoding == FORWARDED_ENCODING {
                 self.generation = self.generation.wrapping_add(1);
                 self.skipped = Skipped::default();
+                self.places.clear();
             }
             *stream = Some(StreamRx::new(header.ssrc, self.clock_rate).after(before));
         }
@@ -242,8 +257,13 @@ impl Receiver {
 
     /// What its Senders begin with.
     pub(super) fn as_source(&self) -> Source {
-        let (kind, clock_rate) = (self.kind, self.clock_rate);
-        Source { kind, clock_rate, ssrc: self.tx_ssrc, generation: self.generation }
+        Source {
+            kind: self.kind,
+            clock_rate: self.clock_rate,
+            ssrc: self.tx_ssrc,
+            rtx: self.tx_rtx_ssrc.zip(self.tx_rtx_pt),
+            generation: self.generation,
+        }
     }
 
     /// The clock of the stream that this Sender has sent on last, if the source has told.

@@ -20,6 +20,7 @@ use super::receiver::Receiver;
 use super::room::Room;
 use super::timers::Timers;
 use super::turn::Turn;
+use crate::media::{History, Kept};
 use crate::protocol::{Json, server_capabilities};
 use crate::transport::dtls::Identity;
 use crate::transport::ice::Ufrag;
@@ -57,6 +58,8 @@ pub struct RouterConfig {
     pub seed: [u8; 32],
     /// Bounds of what clients may have and do.
     pub limits: Limits,
+    /// Bytes of packets that are kept to be sent again; taken at the start.
+    pub history_bytes: usize,
     /// Whether packets of a video frame that are one byte shorter than others of it are padded to
     /// their length, so that they leave in one train. Costs at most a byte a packet.
     pub even_trains: bool,
@@ -100,6 +103,7 @@ pub struct Router {
     pub(super) paths: Paths,
     pub(super) timers: Timers,
     pub(super) turn: Turn,
+    pub(super) history: History,
     pub(super) handshakes: Handshakes,
     pub(super) stats: ShardStats,
 }
@@ -109,6 +113,7 @@ impl Router {
     pub fn new(config: RouterConfig) -> Self {
         let mut secrets = StdRng::from_seed(config.seed);
         let rng = fastrand::Rng::with_seed(secrets.next_u64());
+        let history = History::new(config.history_bytes);
         let hasher = FixedState::with_seed(secrets.next_u64());
         Self {
             config,
@@ -126,6 +131,7 @@ impl Router {
             receivers: SlotMap::with_key(),
             timers: Timers::default(),
             turn: Turn::new(),
+            history,
             handshakes: Handshakes::new(),
             stats: ShardStats::default(),
         }
@@ -186,9 +192,17 @@ impl Router {
         let receiver = self.receivers.get_mut(target.receiver).ok_or(DropReason::NoReceiver)?;
         self.stats.rtp_received += 1;
         let encoding = usize::from(target.encoding);
-        let slot = self.turn.slot();
+        let slot = self.history.slot();
         let arrival = receiver.account(now, encoding, &header, seq, packet, slot)?;
-        self.turn.stage(target.receiver, arrival, header.len, len);
+        let place = self.history.keep(Kept {
+            seq: arrival.seq,
+            timestamp: arrival.timestamp,
+            at: now,
+            header_len: header.len,
+            len,
+        });
+        receiver.places.put(arrival.seq, place);
+        self.turn.stage(target.receiver, arrival, place, (header.len, len));
         Ok(())
     }
 
@@ -200,15 +214,16 @@ impl Router {
             i += 1;
             let Some(receiver) = self.receivers.get_mut(chain.receiver) else {
                 // It was closed in this very turn.
-                let packets = self.turn.packets(chain).count() as u64;
+                let packets = self.turn.packets(chain, &self.history).count() as u64;
                 self.stats.drop_many(DropReason::NoReceiver, packets);
                 continue;
             };
             if self.config.even_trains && receiver.kind == Kind::Video {
-                self.turn.even(chain);
+                self.turn.even(chain, &mut self.history);
             }
             let (transports, stats) = (&mut self.transports, &mut self.stats);
-            fan_out(now, receiver, self.turn.packets(chain), transports, stats, out);
+            let packets = self.turn.packets(chain, &self.history);
+            fan_out(now, receiver, packets, transports, stats, out);
             if receiver.key_frames.poll_deadline().is_some() {
                 self.poll_key_frame(now, chain.receiver, out);
             }

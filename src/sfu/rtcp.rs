@@ -29,8 +29,15 @@ impl Router {
     ) -> Result<(), DropReason> {
         for packet in rtcp::packets(compound) {
             match packet? {
-                RtcpPacket::SenderReport(report, _) => {
+                RtcpPacket::SenderReport(report, blocks) => {
                     self.handle_sender_report(now, key, &report);
+                    self.handle_report_blocks(now, key, blocks);
+                }
+                RtcpPacket::ReceiverReport { blocks, .. } => {
+                    self.handle_report_blocks(now, key, blocks);
+                }
+                RtcpPacket::Nack { media_ssrc, lost, .. } => {
+                    self.handle_nack(now, key, media_ssrc, lost, out);
                 }
                 RtcpPacket::Pli { media_ssrc, .. } => {
                     self.handle_key_frame_request(now, key, media_ssrc, out);
@@ -40,12 +47,8 @@ impl Router {
                         self.handle_key_frame_request(now, key, ssrc, out);
                     }
                 }
-                // A source's BYE does not close its Receiver (PROTOCOL section 6); reports on what
-                // we send have no reader before there is bandwidth estimation.
-                RtcpPacket::Bye(_)
-                | RtcpPacket::Nack { .. }
-                | RtcpPacket::ReceiverReport { .. }
-                | RtcpPacket::Other { .. } => {}
+                // A source's BYE does not close its Receiver (PROTOCOL section 6).
+                RtcpPacket::Bye(_) | RtcpPacket::Other { .. } => {}
             }
         }
         Ok(())
@@ -147,7 +150,7 @@ impl Router {
         let Some(association) = self.transports.get_mut(key) else { return };
         let mut reports = Reports { association, stats: &mut self.stats, out };
         reports.receiver_reports(now, &mut self.receivers);
-        reports.sender_reports(now, &self.receivers);
+        reports.sender_reports(now, &mut self.receivers);
     }
 
     /// Says that a stream has ended (RFC 3550 §6.6).
@@ -182,21 +185,17 @@ impl<O: Outbox> Reports<'_, O> {
         }
     }
 
-    fn sender_reports(&mut self, now: Timestamp, receivers: &SlotMap<ReceiverKey, Receiver>) {
+    fn sender_reports(&mut self, now: Timestamp, receivers: &mut SlotMap<ReceiverKey, Receiver>) {
         let streams: Vec<_> = self.association.senders.values().copied().collect();
         let mut streams = streams.into_iter().peekable();
         while streams.peek().is_some() {
             let sent = send_compound(self.association, self.stats, self.out, |compound| {
                 while let Some((receiver, sender)) = streams.peek() {
-                    let report = receivers.get(*receiver).and_then(|receiver| {
-                        let sender = receiver.senders.get(*sender)?;
-                        let clock = receiver.clock_of(sender)?;
-                        let stream = sender.stream.has_sent().then_some(&sender.stream)?;
-                        let report =
-                            stream.sender_report(now, clock, receiver.clock_rate, |rtp_time| {
-                                sender.timestamp(rtp_time)
-                            });
-                        Some((report, &receiver.cname))
+                    let report = receivers.get_mut(*receiver).and_then(|receiver| {
+                        let clock = *receiver.clock_of(receiver.senders.get(*sender)?)?;
+                        let clock_rate = receiver.clock_rate;
+                        let sender = receiver.senders.get_mut(*sender)?;
+                        Some((sender.report(now, &clock, clock_rate)?, &receiver.cname))
                     });
                     if let Some((report, cname)) = report
                         && !append_report(compound, &report, cname)

@@ -1,10 +1,16 @@
 //! A Sender gives one media source to one client. This is its enabled half, in the list of its
 //! Receiver; what is only announced is an entry in its peer's [`super::peer::Subscriptions`].
 
-use crate::media::{Rewrite, StreamTx};
+use std::time::Duration;
+
+use crate::media::{Kept, Resends, Rewrite, SourceClock, StreamTx};
 use crate::transport::srtp::{PacketIndex, PacketIndices, SrtpTx};
-use crate::types::limit::KEY_FRAME_WAIT;
-use crate::types::{DropReason, Kind, PeerKey, SenderId, SeqNo, Ssrc, Timestamp, TransportKey};
+use crate::types::limit::{DATAGRAM_MAX, KEY_FRAME_WAIT, SRTP_TRAILER_MAX};
+use crate::types::{
+    DropReason, Kind, PeerKey, Pt, SenderId, SeqNo, Ssrc, Timestamp, TransportKey, Unanswered,
+};
+use crate::wire::rtcp::SenderReport;
+use crate::wire::{rtp, rtx};
 
 /// Whether, and from where on, packets go to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +37,10 @@ pub(super) struct Sender {
     /// What may still be sealed under the transport's key; `None` before there is one.
     indices: Option<PacketIndices>,
     pub(super) stream: StreamTx,
+    /// What is sent again, once the client has missed something.
+    again: Option<Box<Again>>,
+    /// Under which SSRC and payload type; `None`: as it was sent the first time.
+    rtx: Option<(Ssrc, Pt)>,
     kind: Kind,
     clock_rate: u32,
     pub(super) peer: PeerKey,
@@ -44,6 +54,8 @@ pub(super) struct Source {
     pub(super) clock_rate: u32,
     /// Under which all its Senders send.
     pub(super) ssrc: Ssrc,
+    /// Under which they send again, to clients that want it so.
+    pub(super) rtx: Option<(Ssrc, Pt)>,
     /// Which of its streams is the latest.
     pub(super) generation: u32,
 }
@@ -66,6 +78,7 @@ impl Sender {
         id: SenderId,
         transport: TransportKey,
         source: &Source,
+        uses_rtx: bool,
         rng: &mut fastrand::Rng,
     ) -> Self {
         Self {
@@ -75,6 +88,8 @@ impl Sender {
             rewrite: Rewrite::new(rng),
             indices: None,
             stream: StreamTx::new(source.ssrc),
+            again: None,
+            rtx: source.rtx.filter(|_| uses_rtx),
             kind: source.kind,
             clock_rate: source.clock_rate,
             peer,
@@ -169,9 +184,118 @@ impl Sender {
         self.gate = Gate::Open;
     }
 
+    /// Which packet the client means by this number: ours for it, and the source's.
+    pub(super) fn sent_as(&self, wire: u16) -> Result<(SeqNo, SeqNo), Unanswered> {
+        let ours = self.rewrite.used(wire).ok_or(Unanswered::NeverSent)?;
+        let source = self.rewrite.source_of(ours).ok_or(Unanswered::Gone)?;
+        Ok((ours, source))
+    }
+
+    /// Whether a packet may be sent again now to a client this far away.
+    pub(super) fn may_resend(
+        &mut self,
+        now: Timestamp,
+        round_trip: Duration,
+        ours: SeqNo,
+        kept: &Kept,
+    ) -> Result<(), Unanswered> {
+        let again = self.again.get_or_insert_with(|| Box::new(Again::new(ours)));
+        again.resends.earn(self.stream.octets());
+        again.resends.check(now, round_trip, ours, kept.at, kept.len)
+    }
+
+    /// Writes a packet as it is sent again: as a retransmission, or the very bytes that were sent.
+    pub(super) fn write_again(
+        &mut self,
+        ours: SeqNo,
+        kept: &Kept,
+        bytes: &[u8],
+        tx: &mut SrtpTx,
+        slot: &mut [u8],
+    ) -> Result<Repetition, Unanswered> {
+        let timestamp = self.timestamp(kept.timestamp);
+        let (index, len) = match self.rtx {
+            Some(_) if bytes.len() + rtx::OSN_LEN + SRTP_TRAILER_MAX > DATAGRAM_MAX => {
+                return Err(Unanswered::TooLong);
+            }
+            Some((ssrc, pt)) => {
+                let again = self.again.get_or_insert_with(|| Box::new(Again::new(ours)));
+                let index = again.claim(ssrc, tx).ok_or(Unanswered::Gone)?;
+                (index, rtx::write(bytes, kept.header_len, (pt, ssrc), ours.wire(), slot))
+            }
+            None => {
+                let indices = self.indices.as_mut();
+                let index = indices.and_then(|it| it.again(ours)).ok_or(Unanswered::Gone)?;
+                slot[..bytes.len()].copy_from_slice(bytes);
+                (index, bytes.len())
+            }
+        };
+        rtp::set_numbers(slot, index.seq(), timestamp);
+        Ok(Repetition { index, len })
+    }
+
+    /// A packet was sent again, of so many bytes.
+    pub(super) fn note_resent(&mut self, now: Timestamp, ours: SeqNo, len: usize) {
+        if let Some(again) = &mut self.again {
+            again.resends.note(now, ours, len);
+        }
+    }
+
+    /// Packets and bytes that were sent again.
+    pub(super) fn resent(&self) -> (u64, u64) {
+        let resends = self.again.as_ref().map(|again| &again.resends);
+        resends.map_or((0, 0), |resends| (resends.packets(), resends.octets()))
+    }
+
+    /// What it reports of itself, once it has sent something.
+    pub(super) fn report(
+        &mut self,
+        now: Timestamp,
+        clock: &SourceClock,
+        clock_rate: u32,
+    ) -> Option<SenderReport> {
+        let ours = |timestamp| self.rewrite.timestamp(timestamp);
+        let has_sent = self.stream.has_sent();
+        has_sent.then(|| self.stream.sender_report(now, clock, clock_rate, ours))
+    }
+
     /// A timestamp of the source as the client knows it.
     pub(super) fn timestamp(&self, timestamp: u32) -> u32 {
         self.rewrite.timestamp(timestamp)
+    }
+}
+
+/// What it takes to send again; made when the client first misses something.
+#[derive(Debug)]
+struct Again {
+    resends: Resends,
+    /// What may be sealed as retransmissions.
+    indices: Option<PacketIndices>,
+    /// The next number of them.
+    next: SeqNo,
+}
+
+/// A packet that was written to be sent again: to be sealed under this index, `len` bytes of it.
+#[derive(Debug)]
+pub(super) struct Repetition {
+    pub(super) index: PacketIndex,
+    pub(super) len: usize,
+}
+
+impl Again {
+    /// Numbers begin anywhere below 2^15 (RFC 3711 §3.3.1), as the first one's that was missed.
+    fn new(missed: SeqNo) -> Self {
+        Self { resends: Resends::default(), indices: None, next: SeqNo(missed.0 % (1 << 15)) }
+    }
+
+    /// The index of the next retransmission.
+    fn claim(&mut self, ssrc: Ssrc, tx: &mut SrtpTx) -> Option<PacketIndex> {
+        if self.indices.is_none() {
+            self.indices = tx.indices(ssrc);
+        }
+        let index = self.indices.as_mut()?.claim(self.next).ok()?;
+        self.next = SeqNo(self.next.0 + 1);
+        Some(index)
     }
 }
 

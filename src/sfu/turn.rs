@@ -1,22 +1,24 @@
 //! What a turn has received and not yet sent on: packets that are open, accounted for and rewritten
-//! for all Senders of their Receiver. They go out at the turn's end, viewer by viewer, so that what
-//! a viewer needs is fetched once, and what goes to it lies side by side and can leave as a train.
+//! for all Senders of their Receiver, in the history. They go out at the turn's end, viewer by
+//! viewer, so that what a viewer needs is fetched once, and what goes to it lies side by side and
+//! can leave as a train.
 
 use super::sender::Arrival;
+use crate::media::History;
+use crate::media::history::Place;
 use crate::types::ReceiverKey;
-use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
+use crate::types::limit::{DATAGRAM_MAX, HISTORY_PACKETS_MIN, SRTP_TRAILER_MAX};
 
 /// Packets that wait at most; the next one has them go out first. What one batch can bring.
 const PACKETS_MAX: usize = 64;
+const _: () = assert!(PACKETS_MAX < HISTORY_PACKETS_MIN, "none is overwritten before it went out");
 
 /// RFC 3550 §5.1: the padding bit, in the first byte.
 const PADDING_BIT: u8 = 0x20;
 
-/// The media of one turn. 100 KB.
+/// The media of one turn.
 #[derive(Debug)]
 pub(super) struct Turn {
-    slots: Box<[[u8; DATAGRAM_MAX]]>,
-    /// What is in the first slots.
     packets: Vec<Staged>,
     chains: Vec<Chain>,
 }
@@ -26,6 +28,7 @@ pub(super) struct Turn {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Staged {
     pub(super) arrival: Arrival,
+    place: Place,
     pub(super) header_len: usize,
     pub(super) len: usize,
     /// Bytes that were added to make it as long as others of its frame.
@@ -45,11 +48,7 @@ pub(super) struct Chain {
 impl Turn {
     /// Nothing received yet.
     pub(super) fn new() -> Self {
-        Self {
-            slots: vec![[0; DATAGRAM_MAX]; PACKETS_MAX].into_boxed_slice(),
-            packets: Vec::with_capacity(PACKETS_MAX),
-            chains: Vec::with_capacity(PACKETS_MAX),
-        }
+        Self { packets: Vec::with_capacity(PACKETS_MAX), chains: Vec::with_capacity(PACKETS_MAX) }
     }
 
     /// Whether what waits must go out before there is a slot again.
@@ -62,21 +61,16 @@ impl Turn {
         self.packets.is_empty()
     }
 
-    /// Where the next packet is to be written; there is one unless the turn is full.
-    pub(super) fn slot(&mut self) -> &mut [u8; DATAGRAM_MAX] {
-        &mut self.slots[self.packets.len()]
-    }
-
-    /// Takes in what was written to the slot.
+    /// Takes in a packet that the history has; there is room for it unless the turn is full.
     pub(super) fn stage(
         &mut self,
         receiver: ReceiverKey,
         arrival: Arrival,
-        header_len: usize,
-        len: usize,
+        place: Place,
+        (header_len, len): (usize, usize),
     ) {
         let this = self.packets.len();
-        self.packets.push(Staged { arrival, header_len, len, evened: 0, next: None });
+        self.packets.push(Staged { arrival, place, header_len, len, evened: 0, next: None });
         // Few Receivers have something in one turn, and the latest is the likeliest.
         match self.chains.iter_mut().rev().find(|chain| chain.receiver == receiver) {
             Some(chain) => {
@@ -93,8 +87,8 @@ impl Turn {
     }
 
     /// A chain's packets with their bytes.
-    pub(super) fn packets(&self, chain: Chain) -> Packets<'_> {
-        Packets { turn: self, next: Some(chain.first) }
+    pub(super) fn packets<'a>(&'a self, chain: Chain, history: &'a History) -> Packets<'a> {
+        Packets { packets: &self.packets, history, next: Some(chain.first) }
     }
 
     /// Forgets everything.
@@ -106,7 +100,7 @@ impl Turn {
     /// Makes packets of a frame that are one byte shorter than its longest as long as that one, by
     /// RTP padding (RFC 3550 §5.1). Browsers cut a frame into equal packets of which some are one
     /// byte longer; evened, they are one train.
-    pub(super) fn even(&mut self, chain: Chain) {
+    pub(super) fn even(&mut self, chain: Chain, history: &mut History) {
         let mut first = Some(chain.first);
         while let Some(start) = first {
             let frame = self.packets[start].arrival.timestamp;
@@ -119,7 +113,7 @@ impl Turn {
             while let Some(i) = next.filter(|_| next != end) {
                 if self.packets[i].len + 1 == longest && longest + SRTP_TRAILER_MAX <= DATAGRAM_MAX
                 {
-                    self.pad(i);
+                    self.pad(i, history);
                 }
                 next = self.packets[i].next;
             }
@@ -128,23 +122,26 @@ impl Turn {
     }
 
     /// Adds one byte of padding, unless the packet has all the padding that there can be.
-    fn pad(&mut self, i: usize) {
-        let (packet, slot) = (&mut self.packets[i], &mut self.slots[i]);
-        let padded = slot[0] & PADDING_BIT != 0;
+    fn pad(&mut self, i: usize, history: &mut History) {
+        let packet = &mut self.packets[i];
+        let bytes = history.bytes(packet.place, packet.len);
+        let padded = bytes[0] & PADDING_BIT != 0;
         // The last byte counts the padding, itself included; the others may be anything.
-        let count = if padded { slot[packet.len - 1] } else { 0 };
+        let count = if padded { bytes[packet.len - 1] } else { 0 };
         let Some(count) = count.checked_add(1) else { return };
-        slot[packet.len] = count;
-        slot[0] |= PADDING_BIT;
         packet.len += 1;
         packet.evened += 1;
+        let bytes = history.lengthen(packet.place, packet.len);
+        bytes[packet.len - 1] = count;
+        bytes[0] |= PADDING_BIT;
     }
 }
 
 /// The packets of one [`Chain`].
 #[derive(Debug, Clone)]
 pub(super) struct Packets<'a> {
-    turn: &'a Turn,
+    packets: &'a [Staged],
+    history: &'a History,
     next: Option<usize>,
 }
 
@@ -154,8 +151,8 @@ impl<'a> Iterator for Packets<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let i = self.next?;
-        let packet = &self.turn.packets[i];
+        let packet = &self.packets[i];
         self.next = packet.next;
-        Some((packet, &self.turn.slots[i][..packet.len]))
+        Some((packet, self.history.bytes(packet.place, packet.len)))
     }
 }

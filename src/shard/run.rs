@@ -122,6 +122,7 @@ pub(crate) async fn run(parts: Parts) -> io::Result<()> {
         epoch: clock.epoch(),
         seed,
         even_trains: common.even_trains,
+        history_bytes: common.history_bytes,
         limits: live.limits,
     });
     let id = ends.shard;

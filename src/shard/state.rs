@@ -42,6 +42,8 @@ pub(crate) struct Common {
     pub(crate) tcp_media: bool,
     /// Whether the Router evens trains.
     pub(crate) even_trains: bool,
+    /// Bytes of media that each Router keeps.
+    pub(crate) history_bytes: usize,
     /// Wakes the main thread; the byte says why (`attend`).
     pub(crate) event: Arc<UnixStream>,
     /// When each shard last moved.

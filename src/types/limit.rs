@@ -6,6 +6,17 @@ use std::time::Duration;
 /// was not made for the Internet and is dropped as `Truncated` or `TooLong`.
 pub const DATAGRAM_MAX: usize = 1500;
 
+/// Packets that a shard's history has room for at least: several turns, so that none is overwritten
+/// before it was sent.
+pub const HISTORY_PACKETS_MIN: usize = 512;
+
+/// Packets that one NACK may say are missed: as many as libwebrtc keeps track of. More is not
+/// looked at.
+pub const NACKED_MAX: usize = 1000;
+
+/// Bytes of packets that a shard keeps to send again, where nothing else is said.
+pub const HISTORY_BYTES: usize = 32 << 20;
+
 /// Datagrams in one train at most: what a viewer's queue and the network take as one burst.
 pub const TRAIN_MAX: usize = 16;
 

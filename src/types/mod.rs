@@ -12,6 +12,7 @@ pub mod rights;
 pub mod rtp;
 pub mod stats;
 pub mod time;
+pub mod unanswered;
 mod whole;
 
 pub use codec::{Codec, Kind};
@@ -29,4 +30,5 @@ pub use rights::Rights;
 pub use rtp::{Mid, Pt, Rid, SeqNo, Ssrc};
 pub use stats::ShardStats;
 pub use time::{Deadline, Reason, Timestamp};
+pub use unanswered::Unanswered;
 pub use whole::{Whole, whole_of};

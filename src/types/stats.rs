@@ -4,7 +4,7 @@ use super::drop::{DROP_REASONS, DropReason};
 use super::histogram::Histogram;
 use super::limit::TRAIN_MAX;
 use super::refusal::REFUSALS;
-use super::{Pressure, Reason, Refusal};
+use super::{Pressure, Reason, Refusal, Unanswered};
 
 /// Sizes of batches are counted by powers of two: 1, 2–3, 4–7, …, 32–63, 64.
 pub const BATCH_CLASSES: usize = 7;
@@ -48,6 +48,14 @@ pub struct ShardStats {
     pub busy_permille: u64,
     /// What is to be done about that. The signal for whoever can make the shard's work less.
     pub pressure: Pressure,
+    /// Packets that viewers have said they miss.
+    pub nacked: u64,
+    /// Of those, the ones that were sent again.
+    pub resent: u64,
+    /// Bytes of them, sealed.
+    pub resent_bytes: u64,
+    /// Round trips to viewers, as their reports tell.
+    pub round_trips: Histogram,
     /// Key frame requests sent to sources.
     pub key_frame_requests: u64,
     /// DTLS datagrams that were taken into account, steps of handshakes nearly all.
@@ -66,6 +74,7 @@ pub struct ShardStats {
     pub directory_rooms: u64,
     drops: [u64; DROP_REASONS],
     refusals: [u64; REFUSALS],
+    unanswered: [u64; Unanswered::ALL.len()],
 }
 
 impl Default for ShardStats {
@@ -88,6 +97,10 @@ impl Default for ShardStats {
             timer_wakeups: [0; Reason::ALL.len()],
             busy_permille: 0,
             pressure: Pressure::None,
+            nacked: 0,
+            resent: 0,
+            resent_bytes: 0,
+            round_trips: Histogram::default(),
             key_frame_requests: 0,
             handshake_steps: 0,
             dtls_connected: 0,
@@ -98,6 +111,7 @@ impl Default for ShardStats {
             directory_rooms: 0,
             drops: [0; DROP_REASONS],
             refusals: [0; REFUSALS],
+            unanswered: [0; Unanswered::ALL.len()],
         }
     }
 }
@@ -138,6 +152,16 @@ impl ShardStats {
     /// How often somebody was refused for this.
     pub fn refusals(&self, refusal: Refusal) -> u64 {
         self.refusals[refusal as usize]
+    }
+
+    /// Counts a packet that a viewer misses and does not get.
+    pub fn leave_unanswered(&mut self, reason: Unanswered) {
+        self.unanswered[reason as usize] += 1;
+    }
+
+    /// How often that was for this reason.
+    pub fn unanswered(&self, reason: Unanswered) -> u64 {
+        self.unanswered[reason as usize]
     }
 
     /// All drops together.

@@ -18,4 +18,5 @@ pub mod demux;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtp_ext;
+pub mod rtx;
 pub mod stun;

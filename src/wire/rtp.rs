@@ -2,7 +2,7 @@
 //! length.
 
 use super::rtp_ext::{self, ExtensionMap, Extensions};
-use crate::types::{DropReason, Pt, Ssrc};
+use crate::types::{DropReason, Pt, SeqNo, Ssrc};
 
 /// Bytes of the header before CSRCs and extensions.
 const FIXED_LEN: usize = 12;
@@ -116,6 +116,13 @@ impl RtpHeader {
     fn block_at(&self) -> usize {
         FIXED_LEN + 4 * usize::from(self.csrcs)
     }
+}
+
+/// Sets sequence number and timestamp, bytes 2 to 7 of a packet (RFC 3550 §5.1).
+#[inline]
+pub fn set_numbers(packet: &mut [u8], seq: SeqNo, timestamp: u32) {
+    packet[2..4].copy_from_slice(&seq.wire().to_be_bytes());
+    packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
 }
 
 #[cfg(test)]

@@ -91,6 +91,34 @@ fn the_counter_counts() {
 }
 
 #[test]
+fn packets_are_sent_again_without_an_allocation() {
+    let mut world = World::new(1);
+    let [a, b] = world.call("room", ["a", "b"]);
+    for i in 0..300 {
+        world.packet(a, VIDEO, if i == 0 { Picture::Key } else { Picture::Delta });
+    }
+    world.settle();
+    let sender = world.sender_of(b, (a, VIDEO));
+    let ssrc = world.ssrc_of(b, sender);
+    let last = world.received(b, sender).last().expect("it came").seq as u16;
+    let mut nack = |back: u16| {
+        let lost: Vec<u16> = (0..100).map(|ahead| last - back + ahead).collect();
+        let link = world.link(b, RECEIVE);
+        link.send_rtcp(&rtcp::nack(1, ssrc, &lost));
+        let (from, sealed) = link.drain().pop().expect("it has keys");
+        (path_from(from), sealed)
+    };
+    let [(path, mut first), (_, mut second)] = [nack(250), nack(150)];
+    let (now, mut sink) = (world.now, Sink::new());
+    // Somebody who has missed nothing yet has no memory of it.
+    world.router.handle_datagram(now, path, &mut first, &mut sink);
+    let sent = sink.datagrams;
+    let allocations =
+        allocations_in(|| world.router.handle_datagram(now, path, &mut second, &mut sink));
+    assert_eq!((sink.datagrams - sent, allocations), (100, 0));
+}
+
+#[test]
 fn a_packet_is_forwarded_to_everybody_without_an_allocation() {
     let mut world = World::new(1);
     let [a, ..] = world.call("room", ["a", "b", "c", "d"]);

@@ -201,7 +201,9 @@ impl Client {
         });
         assert!(self.watched[&id].playing, "{name}: Sender {id} was stopped: {packet:?}");
         assert!(!view.paused, "{name}: the source of Sender {id} is paused: {packet:?}");
-        assert_eq!(u64::from(packet.pt), view.payload_type(), "{name}: Sender {id}");
+        // rtx is the next one behind its codec in the server's table.
+        let pt = view.payload_type() + u64::from(packet.resent);
+        assert_eq!(u64::from(packet.pt), pt, "{name}: Sender {id}");
         assert_eq!(packet.label.tag, view.tag(), "{name}: Sender {id} carries another source");
         let ids: Vec<_> = packet.extension_ids.iter().map(|id| u64::from(*id)).collect();
         assert_eq!(ids, view.extension_ids(), "{name}: Sender {id}");

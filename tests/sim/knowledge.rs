@@ -37,6 +37,12 @@ impl SenderView {
         ssrc.and_then(|ssrc| u32::try_from(ssrc).ok()).expect("every Sender has an SSRC")
     }
 
+    /// The one that its retransmissions will have.
+    pub(crate) fn rtx_ssrc(&self) -> Option<u32> {
+        let ssrc = self.rtp_parameters["encodings"][0]["rtx"]["ssrc"].as_u64();
+        ssrc.map(|ssrc| u32::try_from(ssrc).expect("an SSRC"))
+    }
+
     /// Which [`crate::source::Source`] it comes from.
     pub(crate) fn tag(&self) -> u32 {
         let tag = self.app_data["tag"].as_u64().and_then(|tag| u32::try_from(tag).ok());

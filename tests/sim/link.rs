@@ -82,6 +82,8 @@ pub(crate) struct RtpIn {
     /// Ids of the header extension's elements.
     pub(crate) extension_ids: Vec<u8>,
     pub(crate) label: Label,
+    /// It came as a retransmission (RFC 4588); all else is said of the original.
+    pub(crate) resent: bool,
 }
 
 /// The server's credentials, as checks use them.
@@ -132,6 +134,8 @@ pub(crate) struct Link {
     check_at: Option<Timestamp>,
     ice_done: bool,
     windows: BTreeMap<u32, RtpWindow>,
+    /// Of which stream an SSRC repeats packets.
+    pub(crate) repeats: BTreeMap<u32, u32>,
     /// What it has said of its handshake.
     pub(crate) handshake: Vec<Vec<u8>>,
     /// Ids of the checks that it has sent.
@@ -176,6 +180,7 @@ impl Link {
             check_at: None,
             ice_done: false,
             windows: BTreeMap::new(),
+            repeats: BTreeMap::new(),
             handshake: Vec::new(),
             sent_checks: HashSet::new(),
             rng: fastrand::Rng::with_seed(seed),
@@ -287,9 +292,19 @@ impl Link {
             return;
         }
         window.accept(seq);
-        let label = Label::read(&packet[header_len..len]);
-        let (pt, seq) = (packet[1] & 0x7f, seq.0);
-        self.rtp.push(RtpIn { at: now, to, ssrc, pt, seq, timestamp, extension_ids, label });
+        let payload = &packet[header_len..len];
+        let (at, pt) = (now, packet[1] & 0x7f);
+        let Some(original) = self.repeats.get(&ssrc).copied() else {
+            let (seq, label, resent) = (seq.0, Label::read(payload), false);
+            let packet = RtpIn { at, to, ssrc, pt, seq, timestamp, extension_ids, label, resent };
+            return self.rtp.push(packet);
+        };
+        let (osn, payload) = payload.split_first_chunk().expect("it says what it repeats");
+        let window = self.windows.entry(original).or_default();
+        let (seq, label) = (window.estimate(u16::from_be_bytes(*osn)).0, Label::read(payload));
+        let (ssrc, resent) = (original, true);
+        let packet = RtpIn { at, to, ssrc, pt, seq, timestamp, extension_ids, label, resent };
+        self.rtp.push(packet);
     }
 
     /// Opens a packet: the length of its header, its extended number, the length of all of it.

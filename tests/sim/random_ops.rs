@@ -1,6 +1,5 @@
 //! Thousands of random operations over three rooms, valid and not: each is answered as the model of
 //! PROTOCOL section 4 says, what is refused changes nothing, and everybody's knowledge stays true.
-//! A failure names its seed; with `SIM_SEED` in the environment that one alone runs.
 
 mod model;
 
@@ -13,6 +12,8 @@ use serde_json::{Value, json};
 use self::model::Codes;
 use crate::client::Watched;
 use crate::link::{Acts, Plan};
+use crate::rtcp;
+use crate::seeds;
 use crate::source::Picture;
 use crate::world::{Who, World, path_from};
 
@@ -21,30 +22,16 @@ const NAMES: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
 const SEEDS: u64 = 3;
 const STEPS: usize = 6_000;
 
-/// Prints the seed of a run that panics.
-struct Seed(u64);
-
-impl Drop for Seed {
-    #[expect(clippy::print_stderr, reason = "a failing test says how to repeat it")]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("seed {}", self.0);
-        }
-    }
-}
-
 #[test]
 fn random_operations_keep_everything_true() {
-    let only = std::env::var("SIM_SEED").map(|seed| seed.parse().expect("a number"));
-    for seed in only.map_or(1..=SEEDS, |seed| seed..=seed) {
-        let _seed = Seed(seed);
+    seeds::each("random_ops", SEEDS, |seed| {
         let storm = Storm::new(seed).run();
         let stats = storm.world.router.stats();
         let busy = [stats.dtls_connected, stats.rtp_forwarded, stats.key_frame_requests];
         assert!(busy.iter().all(|count| *count > 20), "a storm, not a breeze: {busy:?}");
         let fates = storm.fates;
         assert!(fates.iter().all(|count| *count > 10), "every fate of credentials: {fates:?}");
-    }
+    });
 }
 
 struct Storm {
@@ -98,7 +85,8 @@ impl Storm {
             46..53 => self.pause_or_resume(who),
             53..68 => self.enable(who),
             68..75 => self.play_or_stop(who),
-            75..77 => self.request_key_frame(who),
+            75..76 => self.request_key_frame(who),
+            76..77 => self.send_nack(who),
             77..78 => self.get_stats(who),
             78..81 => self.restart_transport(who),
             81..84 => self.check(),
@@ -349,6 +337,24 @@ impl Storm {
         let id = self.sender_id(who);
         let codes = self.model(who).enabled(id);
         let _ = self.ask(who, "requestKeyFrame", json!({"id": id}), codes);
+    }
+
+    /// Of a Sender that it watches: some of what it got, and some of what it did not.
+    fn send_nack(&mut self, who: Who) {
+        let watched: Vec<_> =
+            self.world[who].watched.iter().map(|(id, it)| (*id, it.transport)).collect();
+        let Some((id, transport)) = self.rng.choice(watched) else { return };
+        let got = self.world.received(who, id).last().map_or(0, |packet| packet.seq as u16);
+        let first = got.wrapping_sub(self.rng.u16(..20));
+        let lost: Vec<u16> = (0..20).map(|ahead| first.wrapping_add(ahead)).collect();
+        let ssrc = self.world.ssrc_of(who, id);
+        // What is not lost comes twice.
+        let (delay, now) = (self.world.net.conditions.delay, Duration::from_micros(1));
+        self.world.net.conditions.delay = now;
+        self.world.link(who, transport).send_rtcp(&rtcp::nack(1, ssrc, &lost));
+        self.world.flush();
+        self.world.run_for(2 * now);
+        self.world.net.conditions.delay = delay;
     }
 
     /// Of one thing of each sort, which may not be there, or of all.

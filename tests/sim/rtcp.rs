@@ -90,6 +90,29 @@ pub(crate) fn fir(from: u32, media_ssrc: u32, number: u8) -> Vec<u8> {
     to_bytes(&[0x80c9_0001, from, 0x84ce_0004, from, 0, media_ssrc, number])
 }
 
+/// A viewer misses these packets, in ascending order (RFC 4585 §6.2.1).
+pub(crate) fn nack(from: u32, media_ssrc: u32, lost: &[u16]) -> Vec<u8> {
+    let mut pairs: Vec<(u16, u16)> = Vec::new();
+    for number in lost {
+        let bit = pairs.last().map(|(first, _)| number.wrapping_sub(*first).wrapping_sub(1));
+        match (pairs.last_mut(), bit) {
+            (Some((_, mask)), Some(bit @ 0..16)) => *mask |= 1 << bit,
+            _ => pairs.push((*number, 0)),
+        }
+    }
+    let words = 2 + u32::try_from(pairs.len()).expect("few");
+    let mut all = vec![0x80c9_0001, from, 0x81cd_0000 | words, from, media_ssrc];
+    all.extend(pairs.iter().map(|(first, mask)| u32::from(*first) << 16 | u32::from(*mask)));
+    to_bytes(&all)
+}
+
+/// A viewer's report on one stream: its answer to a sender report, which it has held for so long.
+pub(crate) fn receiver_report(from: u32, block: &Block) -> Vec<u8> {
+    let lost = u32::from(block.fraction_lost) << 24 | block.lost;
+    let (highest, held) = (block.highest_seq, block.delay_since_last_sr);
+    to_bytes(&[0x81c9_0007, from, block.ssrc, lost, highest, 0, block.last_sr, held])
+}
+
 /// A report about nothing.
 pub(crate) fn empty_report(from: u32) -> Vec<u8> {
     to_bytes(&[0x80c9_0001, from])

@@ -38,7 +38,7 @@ pub(crate) struct Source {
     pub(crate) seq: u64,
     /// RTP time at the world's epoch.
     pub(crate) timestamp_base: u32,
-    counter: u32,
+    pub(crate) counter: u32,
 }
 
 /// What a payload says about itself.

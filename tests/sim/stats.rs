@@ -49,6 +49,7 @@ fn a_client_is_told_what_came_from_it_and_what_went_to_it() {
         json!({"transports": [], "receivers": [], "senders": [{
             "id": sender, "transportId": RECEIVE, "kind": "audio", "ssrc": got[0].ssrc,
             "packetsSent": got.len(), "bytesSent": got.len() * payload,
+            "retransmittedPacketsSent": 0, "retransmittedBytesSent": 0,
         }]})
     );
     assert_eq!(stats(&mut world, b, json!({}))["senders"].as_array().map(Vec::len), Some(2));

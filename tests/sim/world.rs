@@ -122,6 +122,7 @@ impl World {
             epoch,
             seed: router_seed,
             even_trains,
+            history_bytes: 8 << 20,
             limits: corinth::types::Limits::DEFAULT,
         };
         Self {

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use corinth_perf::peer::{Peer, SenderInfo, Source, TransportOptions};
+use rtcp::receiver_report::ReceiverReport;
+use rtcp::reception_report::ReceptionReport;
+use rtcp::sender_report::SenderReport;
+use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use crate::call::{Call, Client, Stream};
+use crate::call::{Call, Client, Inbox, Stream};
 use crate::page::{Kind, Page, documented};
 use crate::server::Server;
 
@@ -90,6 +94,7 @@ async fn every_documented_metric_is_moved() -> anyhow::Result<()> {
     let mut call = Call::start(&watched.server.url, "room", TransportOptions::new(1)).await?;
     let media = call.a.peer.offer_transport(TransportOptions::new(2)).await?.remote.address;
     a_viewer_waits_for_a_key_frame(&mut watched, &mut call).await?;
+    a_viewer_misses_something(&mut call).await?;
     the_server_stands_still(&mut watched, &mut call, media).await?;
     there_is_too_much_to_do(&mut watched, media).await?;
     drop(call);
@@ -120,6 +125,38 @@ async fn a_viewer_waits_for_a_key_frame(
     call.b.inbox.until("the key frame", |inbox| inbox.rtp_count() == 1).await?;
     watched.look().await?;
     Ok(())
+}
+
+/// A viewer says how far it is, and asks for what it has got and for what never was.
+async fn a_viewer_misses_something(call: &mut Call) -> anyhow::Result<()> {
+    let source = Source::vp8(13, 4_000);
+    let sender = call.connect(&source).await?;
+    let mut stream = Stream::new(&source);
+    call.a.transport.send_rtp(&stream.vp8(true)).await?;
+    let clock = SenderReport { ssrc: source.ssrc, ntp_time: 1 << 40, ..Default::default() };
+    call.a.transport.send_rtcp(&[Box::new(clock)]).await?;
+    let heard = |inbox: &Inbox| inbox.rtcp::<SenderReport>().any(|(_, it)| it.ssrc == sender.ssrc);
+    call.b.inbox.until("a report", heard).await?;
+    let stated = call
+        .b
+        .inbox
+        .rtcp::<SenderReport>()
+        .find(|(_, it)| it.ssrc == sender.ssrc)
+        .map(|(_, it)| it.ntp_time)
+        .context("a report")?;
+    let block = ReceptionReport {
+        ssrc: sender.ssrc,
+        last_sender_report: (stated >> 16) as u32,
+        ..Default::default()
+    };
+    let report = ReceiverReport { reports: vec![block], ..Default::default() };
+    let got = call.b.inbox.stream(sender.ssrc)[0].packet.header.sequence_number;
+    // The one that came, and the second one behind it.
+    let lost = NackPair { packet_id: got, lost_packets: 0b10 };
+    let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc: sender.ssrc, nacks: vec![lost] };
+    call.b.transport.send_rtcp(&[Box::new(report), Box::new(nack)]).await?;
+    let before = call.b.inbox.rtp_count();
+    call.b.inbox.until("the packet again", |inbox| inbox.rtp_count() == before + 1).await
 }
 
 /// Meanwhile comes a frame whose packets are nearly equally long, then more for the viewers than

@@ -2,7 +2,7 @@
 
 use crate::types::limit::TRAIN_MAX;
 use crate::types::stats::BATCH_CLASSES;
-use crate::types::{DropReason, Histogram, Reason, Refusal, ShardStats};
+use crate::types::{DropReason, Histogram, Reason, Refusal, ShardStats, Unanswered};
 
 /// What a metric of each shard is, and where to read it.
 pub(super) enum Reading {
@@ -126,6 +126,33 @@ pub(super) const PER_SHARD: &[PerShard] = &[
         Reading::CounterBy("reason", |stats| {
             Reason::ALL.iter().map(|r| (r.label(), stats.timer_wakeups[*r as usize])).collect()
         }),
+    ),
+    (
+        "corinth_nacked_packets_total",
+        "Packets that viewers have said they miss.",
+        Reading::Counter(|stats| stats.nacked),
+    ),
+    (
+        "corinth_resent_packets_total",
+        "Packets that were sent again.",
+        Reading::Counter(|stats| stats.resent),
+    ),
+    (
+        "corinth_resent_bytes_total",
+        "Bytes of packets that were sent again.",
+        Reading::Counter(|stats| stats.resent_bytes),
+    ),
+    (
+        "corinth_not_resent_packets_total",
+        "Packets that viewers miss and did not get, by why.",
+        Reading::CounterBy("reason", |stats| {
+            Unanswered::ALL.iter().map(|r| (r.label(), stats.unanswered(*r))).collect()
+        }),
+    ),
+    (
+        "corinth_round_trip_seconds",
+        "Round trips to viewers, by their reports.",
+        Reading::Seconds(|stats| &stats.round_trips),
     ),
     (
         "corinth_key_frame_requests_total",

@@ -42,7 +42,8 @@ fn video_with_rtx() {
         &*sender.json,
         concat!(
             r#"{"muxId":null,"codecs":[{"name":"H264","mimeType":"video/H264","clockRate":90000,"#,
-            r#""payloadType":102,"rtcpFeedback":[{"type":"nack","parameter":"pli"},"#,
+            r#""payloadType":102,"rtcpFeedback":[{"type":"nack","parameter":""},"#,
+            r#"{"type":"nack","parameter":"pli"},"#,
             r#"{"type":"ccm","parameter":"fir"}],"#,
             r#""parameters":{"packetization-mode":1,"profile-level-id":"42e034"}},"#,
             r#"{"name":"rtx","mimeType":"video/rtx","clockRate":90000,"payloadType":103,"#,
@@ -55,7 +56,7 @@ fn video_with_rtx() {
     );
     assert_eq!(sender.payload_types, [(Pt(126), Pt(102))]);
     assert_eq!(sender.extensions, [(13, 7), (99, 10)]);
-    assert!(sender.rtx);
+    assert_eq!(sender.rtx, Some(Pt(103)));
 }
 
 #[test]
@@ -86,14 +87,14 @@ fn audio_with_redundancy_and_never_with_rtx() {
     );
     assert_eq!(sender.payload_types, [(Pt(111), Pt(111)), (Pt(63), Pt(110))]);
     assert_eq!(sender.extensions, [(1, 6)]);
-    assert!(!sender.rtx);
+    assert_eq!(sender.rtx, None);
 }
 
 #[test]
 fn without_an_rtx_ssrc_rtx_is_not_announced() {
     let codec = json!({"mimeType": "video/VP8", "clockRate": 90000, "payloadType": 120});
     let sender = source("video", &json!({"codecs": [codec]})).sender_parameters(Ssrc(1), None, "c");
-    assert!(!sender.rtx && !sender.json.contains("rtx"), "{:?}", sender.json);
+    assert!(sender.rtx.is_none() && !sender.json.contains("rtx"), "{:?}", sender.json);
 }
 
 #[test]

@@ -26,7 +26,8 @@ impl Router {
         let receiver = &mut self.receivers[subscription.receiver];
         let ssrc = receiver.tx_ssrc;
         let source = receiver.as_source();
-        let sender = Sender::new(key, request.id, transport, &source, &mut self.rng);
+        let uses_rtx = request.use_rtx.unwrap_or(true);
+        let sender = Sender::new(key, request.id, transport, &source, uses_rtx, &mut self.rng);
         let sender = receiver.senders.insert(sender);
         let association = &mut self.transports[transport];
         association.add_sender(ssrc, subscription.receiver, sender);

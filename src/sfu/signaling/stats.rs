@@ -2,7 +2,7 @@
 
 use super::Response;
 use crate::protocol::{
-    Error, GetStats, ReceiverStats, SenderStats, StatsReport, TransportStats, envelope,
+    Error, GetStats, ReceiverStats, RemoteStats, SenderStats, StatsReport, TransportStats, envelope,
 };
 use crate::sfu::association::Association;
 use crate::sfu::receiver::Receiver;
@@ -78,6 +78,7 @@ impl Router {
     ) -> Option<SenderStats> {
         let receiver: &Receiver = self.receivers.get(receiver)?;
         let sender: &Sender = receiver.senders.get(sender)?;
+        let (retransmitted_packets_sent, retransmitted_bytes_sent) = sender.resent();
         Some(SenderStats {
             id,
             transport_id: self.transports.get(sender.transport)?.id,
@@ -85,6 +86,13 @@ impl Router {
             ssrc: receiver.tx_ssrc.0,
             packets_sent: sender.stream.packets(),
             bytes_sent: sender.stream.octets(),
+            retransmitted_packets_sent,
+            retransmitted_bytes_sent,
+            remote: sender.stream.remote().map(|remote| RemoteStats {
+                packets_lost: remote.packets_lost,
+                fraction_lost: f64::from(remote.fraction_lost) / 256.0,
+                jitter: f64::from(remote.jitter) / f64::from(receiver.clock_rate),
+            }),
         })
     }
 }
@@ -94,5 +102,6 @@ fn transport_stats(association: &Association) -> TransportStats {
         id: association.id,
         ice_state: association.transport.ice().state(),
         dtls_state: association.transport.dtls_state(),
+        current_round_trip_time: association.round_trip.map(|it| it.as_secs_f64()),
     }
 }

@@ -48,6 +48,16 @@ impl PacketIndices {
     }
 }
 
+impl PacketIndices {
+    /// The index `seq` for the very packet that it was handed out for, which was lost on its way
+    /// and is sealed again: the same bytes, header included, or a key stream is used twice. If it
+    /// was never handed out, it is now. `None`: it is too old to tell.
+    pub fn again(&mut self, seq: SeqNo) -> Option<PacketIndex> {
+        let index = PacketIndex { key: self.key, ssrc: self.ssrc, seq };
+        if self.handed_out.has(seq) { Some(index) } else { self.claim(seq).ok() }
+    }
+}
+
 impl PacketIndex {
     /// What the packet's header carries.
     pub fn seq(&self) -> SeqNo {

@@ -79,6 +79,13 @@ impl RtpWindow {
         Ok(())
     }
 
+    /// Whether `index` was accepted, where that can be told.
+    pub fn has(&self, index: SeqNo) -> bool {
+        let (word, bit) = slot(index.0);
+        let back = self.highest.and_then(|highest| highest.0.checked_sub(index.0));
+        back.is_some_and(|back| back < WIDTH) && self.seen[word] & bit != 0
+    }
+
     /// Notes that `index` has come; only after its tag verified.
     pub fn accept(&mut self, index: SeqNo) {
         let ahead = match self.highest {

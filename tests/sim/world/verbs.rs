@@ -205,9 +205,24 @@ impl World {
 
     /// Enables a Sender on a transport.
     pub(crate) fn enable(&mut self, who: Who, id: u32, transport: u32) -> Result<(), u16> {
-        let data = json!({"id": id, "transportId": transport, "rtpSettings": {"useRtx": true}});
+        self.enable_with(who, id, transport, true)
+    }
+
+    /// The same, with retransmissions in a stream of their own or without.
+    pub(crate) fn enable_with(
+        &mut self,
+        who: Who,
+        id: u32,
+        transport: u32,
+        rtx: bool,
+    ) -> Result<(), u16> {
+        let data = json!({"id": id, "transportId": transport, "rtpSettings": {"useRtx": rtx}});
         self.request(who, "enableSender", data)?;
         self[who].watched.insert(id, Watched { transport, playing: true });
+        let view = self[who].knowledge().sender(id).expect("announced");
+        if let (Some(repeats), ssrc) = (view.rtx_ssrc(), view.ssrc()) {
+            self.link(who, transport).repeats.insert(repeats, ssrc);
+        }
         Ok(())
     }
 
