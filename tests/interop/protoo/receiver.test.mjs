@@ -48,7 +48,8 @@ test("a source is announced with the server's parameters and its owner's appData
   assert.equal(rtxCodec.mimeType, 'video/rtx');
   assert.equal(rtxCodec.parameters.apt, vp8Codec.payloadType);
   const feedback = vp8Codec.rtcpFeedback.map(({ type, parameter }) => `${type} ${parameter}`);
-  assert.deepEqual(feedback.sort(), ['ccm fir', 'nack ', 'nack pli'], 'only what the server serves');
+  const served = ['ccm fir', 'nack ', 'nack pli'];
+  assert.deepEqual(feedback.sort(), served, 'only what the server serves');
   const ssrcs = [soundRtp, pictureRtp].flatMap(({ encodings }) => {
     assert.equal(encodings.length, 1);
     return [encodings[0].ssrc, encodings[0].rtx?.ssrc].filter((ssrc) => ssrc !== undefined);
