@@ -12,6 +12,7 @@ use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -130,7 +131,10 @@ async fn a_viewer_waits_for_a_key_frame(
 /// A viewer says how far it is, and asks for what it has got and for what never was.
 async fn a_viewer_misses_something(call: &mut Call) -> anyhow::Result<()> {
     let source = Source::vp8(13, 4_000);
-    let sender = call.connect(&source).await?;
+    call.a.peer.send_source(1, &source).await?;
+    let sender = call.b.peer.new_sender().await?;
+    let data = json!({"id": sender.id, "transportId": 1, "rtpSettings": {"useRtx": true}});
+    call.b.peer.signaling.request("enableSender", data).await?;
     let mut stream = Stream::new(&source);
     call.a.transport.send_rtp(&stream.vp8(true)).await?;
     let clock = SenderReport { ssrc: source.ssrc, ntp_time: 1 << 40, ..Default::default() };
