@@ -3,6 +3,7 @@
 
 pub mod history;
 pub mod keyframe;
+pub mod nack;
 pub mod resend;
 pub mod rewrite;
 pub mod skipped;
@@ -11,6 +12,7 @@ pub mod stream_tx;
 
 pub use history::{History, Kept, Places};
 pub use keyframe::KeyFrameRequest;
+pub use nack::Nacks;
 pub use resend::Resends;
 pub use rewrite::Rewrite;
 pub use skipped::Skipped;

@@ -35,6 +35,8 @@ pub struct SourceParameters {
     pub encodings: Vec<Encoding>,
     /// `rtcp.cname`: one for all sources that are to be played in sync.
     pub cname: Option<String>,
+    /// The client sends again what it is told was lost (`nack`).
+    pub nack: bool,
     /// As the source stated it; the server's row may be a superset of it.
     pub(super) format: Format,
     /// The server's row for the codec.
@@ -87,7 +89,7 @@ impl SourceParameters {
         let extensions = extensions(wire.header_extensions.unwrap_or_default())?;
         let encodings = encodings(wire.encodings.unwrap_or_default())?;
         let cname = cname(wire.rtcp.and_then(|Object(rtcp)| rtcp.cname))?;
-        let Codecs { codec, format, spec, fmtp, payload_types } = codecs;
+        let Codecs { codec, format, spec, fmtp, payload_types, nack } = codecs;
         let clock_rate = spec.clock_rate;
         Ok(Self {
             kind,
@@ -98,6 +100,7 @@ impl SourceParameters {
             extensions,
             encodings,
             cname,
+            nack,
             format,
             spec,
             fmtp,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::Error;
 use super::capabilities::{CodecSpec, mime_type};
@@ -43,8 +43,8 @@ pub(super) struct CodecWire<'a> {
     clock_rate: Whole<u32>,
     payload_type: Whole<u8>,
     channels: Option<Whole<u32>>,
-    #[serde(rename = "rtcpFeedback")]
-    _rtcp_feedback: Option<Vec<IgnoredAny>>,
+    #[serde(borrow)]
+    rtcp_feedback: Option<Vec<&'a RawValue>>,
     parameters: Option<Fmtp>,
 }
 
@@ -55,6 +55,8 @@ pub(super) struct Codecs {
     pub(super) spec: &'static CodecSpec,
     pub(super) fmtp: Fmtp,
     pub(super) payload_types: Vec<(Pt, PtRole)>,
+    /// The client sends again what it is told was lost.
+    pub(super) nack: bool,
 }
 
 impl Codecs {
@@ -75,6 +77,7 @@ impl Codecs {
             let reason = format!("rtpParameters.codecs[0]: {name}/{clock_rate} {fmtp}");
             return Err(Error::unsupported(format!("{reason} is not supported")));
         };
+        let nack = first.has_feedback("nack", "");
         let mut payload_types = vec![(media, PtRole::Media)];
         for (i, Object(entry)) in wire.iter().enumerate().skip(1) {
             let name = entry.name_of(kind, i)?;
@@ -92,7 +95,7 @@ impl Codecs {
             }
             payload_types.push((Pt(entry.payload_type.0), role));
         }
-        Ok(Self { codec, format, spec, fmtp, payload_types })
+        Ok(Self { codec, format, spec, fmtp, payload_types, nack })
     }
 }
 
@@ -108,6 +111,25 @@ impl CodecWire<'_> {
             }
             _ => Ok(name),
         }
+    }
+
+    /// Whether it lists this feedback; entries of another shape say nothing.
+    fn has_feedback(&self, feedback_type: &str, parameter: &str) -> bool {
+        #[derive(Deserialize)]
+        struct FeedbackWire<'a> {
+            #[serde(borrow, rename = "type")]
+            feedback_type: Text<'a>,
+            #[serde(borrow)]
+            parameter: Option<Text<'a>>,
+        }
+        self.rtcp_feedback.iter().flatten().any(|entry| {
+            serde_json::from_str(entry.get()).is_ok_and(
+                |Object(entry): Object<FeedbackWire<'_>>| {
+                    let stated = entry.parameter.as_ref().map_or("", |Text(parameter)| parameter);
+                    entry.feedback_type.0 == feedback_type && stated == parameter
+                },
+            )
+        })
     }
 
     /// Its clock rate and channels.

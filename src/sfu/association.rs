@@ -173,6 +173,17 @@ impl Association {
         Ok((len, seq, target.ok_or(DropReason::NoReceiver)?))
     }
 
+    /// An authentic retransmission holds the packet of this stream that had this number: its
+    /// extended one, if the packet has not come before.
+    pub(super) fn repeat(&mut self, now: Timestamp, ssrc: Ssrc, seq: u16) -> Option<SeqNo> {
+        let stream = self.streams.get_mut(&ssrc)?;
+        stream.window.highest()?;
+        let seq = stream.window.estimate(seq);
+        stream.window.take(seq).ok()?;
+        stream.heard_at = now;
+        Some(seq)
+    }
+
     /// The stream of an SSRC, made if it is new.
     fn stream(&mut self, now: Timestamp, ssrc: Ssrc) -> &mut Stream {
         if self.streams.len() >= SSRCS_MAX && !self.streams.contains_key(&ssrc) {

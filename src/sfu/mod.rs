@@ -17,6 +17,7 @@ mod outbox;
 mod paths;
 mod peer;
 mod receiver;
+mod recover;
 mod report;
 mod resend;
 mod room;

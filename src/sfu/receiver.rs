@@ -8,7 +8,7 @@ use slotmap::DenseSlotMap;
 use super::peer::{Announced, Listener};
 use super::sender::{Arrival, Sender, Source};
 use super::timers::Armed;
-use crate::media::{KeyFrameRequest, Places, Skipped, SourceClock, StreamRx};
+use crate::media::{KeyFrameRequest, Nacks, Places, Skipped, SourceClock, StreamRx};
 use crate::protocol::{AppData, Description, PtRole, SourceParameters};
 use crate::types::limit::{DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use crate::types::{
@@ -24,7 +24,19 @@ enum Payload {
     Undeclared,
     Media(Pt),
     Red(Pt),
-    Rtx,
+    /// Of what has this one of the source's.
+    Rtx(Pt),
+}
+
+/// A packet of the source, open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packet<'a> {
+    pub(super) encoding: usize,
+    pub(super) header: &'a RtpHeader,
+    pub(super) seq: SeqNo,
+    pub(super) bytes: &'a [u8],
+    /// It came as a retransmission.
+    pub(super) recovered: bool,
 }
 
 /// Which of the source's encodings is forwarded until there is layer selection.
@@ -72,6 +84,8 @@ pub(super) struct Receiver {
     /// Where the history has the forwarded stream's packets, by the numbers that skip some.
     pub(super) places: Places,
     pub(super) key_frames: KeyFrameRequest,
+    /// What of the forwarded stream is missing.
+    pub(super) nacks: Nacks,
     pub(super) senders: DenseSlotMap<SenderKey, Sender>,
     /// Who was told of it; peers that are gone are dead.
     pub(super) listeners: Announced<Listener>,
@@ -101,7 +115,7 @@ impl Receiver {
         for (pt, role) in &source.payload_types {
             let mapped = ours.payload_types.iter().find(|(theirs, _)| theirs == pt);
             payloads[usize::from(pt.0)] = match (role, mapped) {
-                (PtRole::Rtx { .. }, _) => Payload::Rtx,
+                (PtRole::Rtx { apt }, _) => Payload::Rtx(*apt),
                 (PtRole::Media, Some((_, pt))) => Payload::Media(*pt),
                 (PtRole::Red, Some((_, pt))) => Payload::Red(*pt),
                 (PtRole::Media | PtRole::Red, None) => Payload::Undeclared,
@@ -117,6 +131,7 @@ impl Receiver {
             streams.push(None);
         }
         let source_kind = source.kind;
+        let has_rtx = source.payload_types.iter().any(|(_, it)| matches!(it, PtRole::Rtx { .. }));
         let description = Description::new(source.kind, &ours.json, origin.paused, origin.app_data);
         Self {
             id: origin.id,
@@ -142,6 +157,7 @@ impl Receiver {
                 Kind::Video => VIDEO_PLACES,
             }),
             key_frames: KeyFrameRequest::default(),
+            nacks: Nacks::new(has_rtx),
             senders: DenseSlotMap::with_key(),
             listeners: Announced::default(),
             armed: Armed::default(),
@@ -153,31 +169,32 @@ impl Receiver {
     pub(super) fn account(
         &mut self,
         now: Timestamp,
-        encoding: usize,
-        header: &RtpHeader,
-        seq: SeqNo,
-        packet: &[u8],
+        incoming: Packet<'_>,
         staged: &mut [u8; DATAGRAM_MAX],
     ) -> Result<Arrival, DropReason> {
+        let Packet { encoding, header, seq, bytes: packet, recovered } = incoming;
         let payload = self.payloads[usize::from(header.pt.0)];
         let pt = match payload {
             Payload::Undeclared => {
-                self.note_other(encoding, header, seq);
+                self.note_other(now, encoding, header, seq);
                 return Err(DropReason::PayloadType);
             }
-            Payload::Rtx => {
-                self.note_other(encoding, header, seq);
+            Payload::Rtx(_) => {
+                self.note_other(now, encoding, header, seq);
                 return Err(DropReason::Rtx);
             }
             Payload::Media(pt) | Payload::Red(pt) => pt,
         };
-        self.note_arrival(now, encoding, header, seq)?;
+        if !recovered {
+            self.note_arrival(now, encoding, header, seq)?;
+        }
         if encoding != FORWARDED_ENCODING {
             return Err(DropReason::OtherEncoding);
         }
         let start = codec::start(self.source.codec, &packet[header.len..]);
         if start == Start::Whole {
             self.key_frames.handle_key_frame();
+            self.nacks.handle_key_frame(seq);
         }
         if self.paused {
             return Err(DropReason::ReceiverPaused);
@@ -221,25 +238,58 @@ impl Receiver {
                 self.generation = self.generation.wrapping_add(1);
                 self.skipped = Skipped::default();
                 self.places.clear();
+                self.nacks.restart();
             }
             *stream = Some(StreamRx::new(header.ssrc, self.clock_rate).after(before));
         }
         if let Some(stream) = stream {
             stream.handle_packet(now, seq, header.timestamp);
         }
+        if encoding == FORWARDED_ENCODING && self.source.nack {
+            self.nacks.handle_packet(now, seq);
+        }
         Ok(())
     }
 
     /// A packet that is no media of the source's, among those that are: it has come, and for
     /// viewers it never was there.
-    fn note_other(&mut self, encoding: usize, header: &RtpHeader, seq: SeqNo) {
+    fn note_other(&mut self, now: Timestamp, encoding: usize, header: &RtpHeader, seq: SeqNo) {
         let stream = self.streams[encoding].as_mut();
         if let Some(stream) = stream.filter(|stream| stream.ssrc() == header.ssrc) {
             stream.handle_other(seq);
             if encoding == FORWARDED_ENCODING {
                 self.skipped.skip(seq);
+                if self.source.nack {
+                    self.nacks.handle_packet(now, seq);
+                }
             }
         }
+    }
+
+    /// Of which stream, and under which of the source's payload types, a retransmission of this
+    /// encoding repeats packets.
+    pub(super) fn repeats(&self, encoding: usize, pt: Pt) -> Option<(Ssrc, Pt)> {
+        let stream = self.streams.get(encoding)?.as_ref()?;
+        match self.payloads[usize::from(pt.0)] {
+            Payload::Rtx(apt) => Some((stream.ssrc(), apt)),
+            _ => None,
+        }
+    }
+
+    /// A packet has come again that had not come before; the round trip, if that tells it.
+    pub(super) fn handle_recovered(
+        &mut self,
+        now: Timestamp,
+        encoding: usize,
+        seq: SeqNo,
+    ) -> Option<Duration> {
+        let forwarded = encoding == FORWARDED_ENCODING;
+        forwarded.then(|| self.nacks.handle_recovered(now, seq)).flatten()
+    }
+
+    /// Whether the source is to be asked for something, now or later.
+    pub(super) fn has_requests(&self) -> bool {
+        self.key_frames.poll_deadline().is_some() || !self.nacks.is_idle()
     }
 
     /// RFC 2198 blocks name payload types too; what is not declared stays and is not understood.
@@ -284,6 +334,7 @@ impl Receiver {
         self.paused = true;
         self.description.set_paused(true);
         self.key_frames.cancel();
+        self.nacks.clear();
         for sender in self.senders.values_mut() {
             sender.interrupt();
         }

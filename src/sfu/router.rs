@@ -16,7 +16,7 @@ use super::forward::fan_out;
 use super::handshakes::Handshakes;
 use super::paths::Paths;
 use super::peer::Peer;
-use super::receiver::Receiver;
+use super::receiver::{Packet, Receiver};
 use super::room::Room;
 use super::timers::Timers;
 use super::turn::Turn;
@@ -24,6 +24,7 @@ use crate::media::{History, Kept};
 use crate::protocol::{Json, server_capabilities};
 use crate::transport::dtls::Identity;
 use crate::transport::ice::Ufrag;
+use crate::types::limit::NACKED_MAX;
 use crate::types::{
     DropReason, Kind, Limits, Path, PeerKey, ReceiverKey, RoomKey, ShardId, ShardStats, SocketId,
     Timestamp, TransportKey,
@@ -104,6 +105,8 @@ pub struct Router {
     pub(super) timers: Timers,
     pub(super) turn: Turn,
     pub(super) history: History,
+    /// Numbers that a source is asked for; kept for its memory.
+    pub(super) due: Vec<u16>,
     pub(super) handshakes: Handshakes,
     pub(super) stats: ShardStats,
 }
@@ -132,6 +135,7 @@ impl Router {
             timers: Timers::default(),
             turn: Turn::new(),
             history,
+            due: Vec::with_capacity(NACKED_MAX),
             handshakes: Handshakes::new(),
             stats: ShardStats::default(),
         }
@@ -177,23 +181,34 @@ impl Router {
         let bitrate = self.config.limits.bitrate;
         let header = RtpHeader::parse(datagram)?;
         let owners = &mut self.paths;
-        let (_, association, (len, seq, target)) =
+        let (key, association, (len, seq, target)) =
             owners.open(path, datagram, &mut self.transports, |association, datagram| {
                 association.open_rtp(now, path, &header, datagram)
             })?;
         association.allowance.take(now, datagram.len(), bitrate)?;
-        if target.rtx {
-            return Err(DropReason::Rtx);
-        }
         if self.turn.is_full() {
             self.forward(now, out);
         }
-        let packet = &datagram[..len];
-        let receiver = self.receivers.get_mut(target.receiver).ok_or(DropReason::NoReceiver)?;
-        self.stats.rtp_received += 1;
+        if target.rtx {
+            return self.handle_repetition(now, key, target, &header, &mut datagram[..len]);
+        }
         let encoding = usize::from(target.encoding);
-        let slot = self.history.slot();
-        let arrival = receiver.account(now, encoding, &header, seq, packet, slot)?;
+        let packet = &datagram[..len];
+        let packet = Packet { encoding, header: &header, seq, bytes: packet, recovered: false };
+        self.take_in(now, target.receiver, packet)
+    }
+
+    /// Step 5: a packet of a source is accounted for, and waits for its Senders.
+    pub(super) fn take_in(
+        &mut self,
+        now: Timestamp,
+        key: ReceiverKey,
+        packet: Packet<'_>,
+    ) -> Result<(), DropReason> {
+        let (header, len) = (packet.header, packet.bytes.len());
+        let receiver = self.receivers.get_mut(key).ok_or(DropReason::NoReceiver)?;
+        self.stats.rtp_received += 1;
+        let arrival = receiver.account(now, packet, self.history.slot())?;
         let place = self.history.keep(Kept {
             seq: arrival.seq,
             timestamp: arrival.timestamp,
@@ -202,7 +217,7 @@ impl Router {
             len,
         });
         receiver.places.put(arrival.seq, place);
-        self.turn.stage(target.receiver, arrival, place, (header.len, len));
+        self.turn.stage(key, arrival, place, (header.len, len));
         Ok(())
     }
 
@@ -224,8 +239,8 @@ impl Router {
             let (transports, stats) = (&mut self.transports, &mut self.stats);
             let packets = self.turn.packets(chain, &self.history);
             fan_out(now, receiver, packets, transports, stats, out);
-            if receiver.key_frames.poll_deadline().is_some() {
-                self.poll_key_frame(now, chain.receiver, out);
+            if receiver.has_requests() {
+                self.poll_requests(now, chain.receiver, out);
             }
         }
         self.turn.clear();

@@ -113,6 +113,17 @@ impl Router {
         }
     }
 
+    /// Asks a source for what it is to be asked for now, and notes when the next time will be.
+    pub(super) fn poll_requests(
+        &mut self,
+        now: Timestamp,
+        key: ReceiverKey,
+        out: &mut impl Outbox,
+    ) {
+        self.poll_nacks(now, key, out);
+        self.poll_key_frame(now, key, out);
+    }
+
     /// Sends the request for a key frame if one is due, and notes when the next will be.
     pub(super) fn poll_key_frame(
         &mut self,
@@ -173,8 +184,9 @@ impl<O: Outbox> Reports<'_, O> {
     fn receiver_reports(&mut self, now: Timestamp, receivers: &mut SlotMap<ReceiverKey, Receiver>) {
         let mut blocks: Vec<ReportBlock> = Vec::new();
         for key in self.association.receivers() {
-            let streams = receivers.get_mut(key).map(|receiver| receiver.streams.iter_mut());
-            let streams = streams.into_iter().flatten().flatten();
+            let Some(receiver) = receivers.get_mut(key) else { continue };
+            receiver.nacks.relax();
+            let streams = receiver.streams.iter_mut().flatten();
             blocks.extend(streams.filter_map(|stream| stream.report_block(now)));
         }
         let from = self.association.rtcp_ssrc;
@@ -229,7 +241,7 @@ fn append_report(
 
 /// Writes a compound packet into a slot, seals it and sends it; `false` if it did not go out.
 /// `write` says whether there is anything to send.
-fn send_compound(
+pub(super) fn send_compound(
     association: &mut Association,
     stats: &mut ShardStats,
     out: &mut impl Outbox,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Outbox;
 use super::router::Router;
 use super::timers::Owner;
+use crate::media::resend::ROUND_TRIP_GUESS;
 use crate::types::{Deadline, Reason, ReceiverKey, Timestamp, TransportKey};
 
 /// How often a transport's reports go out. RFC 3550 §6.2 would allow much less for small sessions;
@@ -28,7 +29,7 @@ impl Router {
                 Owner::Receiver(key) => {
                     let receiver = self.receivers.get_mut(key);
                     if receiver.is_some_and(|receiver| receiver.armed.fire(deadline)) {
-                        self.poll_key_frame(now, key, out);
+                        self.poll_requests(now, key, out);
                     }
                 }
                 Owner::Transport(key) => {
@@ -76,8 +77,17 @@ impl Router {
 
     pub(super) fn arm_receiver(&mut self, key: ReceiverKey) {
         if let Some(receiver) = self.receivers.get_mut(key) {
-            let at = receiver.key_frames.poll_deadline();
-            let deadline = at.map(|at| Deadline { at, reason: Reason::KeyFrame });
+            let association = self.transports.get(receiver.transport);
+            let round_trip = association.and_then(|it| it.round_trip).unwrap_or(ROUND_TRIP_GUESS);
+            let nack = receiver.nacks.poll_deadline(round_trip);
+            let deadlines = [
+                nack.map(|at| Deadline { at, reason: Reason::Nack }),
+                receiver
+                    .key_frames
+                    .poll_deadline()
+                    .map(|at| Deadline { at, reason: Reason::KeyFrame }),
+            ];
+            let deadline = deadlines.into_iter().flatten().min();
             self.timers.arm(Owner::Receiver(key), &mut receiver.armed, deadline);
         }
     }

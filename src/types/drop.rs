@@ -66,7 +66,7 @@ drop_reasons! {
     PayloadType => "payload_type",
     /// Another encoding than the one that is forwarded.
     OtherEncoding => "other_encoding",
-    /// A retransmission stream's packet; nothing has been asked for again.
+    /// A retransmission that brings nothing new: padding, or a packet that had come.
     Rtx => "rtx",
     /// Its transport brings more than it may in a second.
     Bitrate => "bitrate",

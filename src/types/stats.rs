@@ -56,6 +56,12 @@ pub struct ShardStats {
     pub resent_bytes: u64,
     /// Round trips to viewers, as their reports tell.
     pub round_trips: Histogram,
+    /// Packets that sources were asked to send again, each time.
+    pub asked: u64,
+    /// Packets that came as retransmissions and had not come before.
+    pub recovered: u64,
+    /// Packets that were missing and are asked for no more.
+    pub given_up: u64,
     /// Key frame requests sent to sources.
     pub key_frame_requests: u64,
     /// DTLS datagrams that were taken into account, steps of handshakes nearly all.
@@ -101,6 +107,9 @@ impl Default for ShardStats {
             resent: 0,
             resent_bytes: 0,
             round_trips: Histogram::default(),
+            asked: 0,
+            recovered: 0,
+            given_up: 0,
             key_frame_requests: 0,
             handshake_steps: 0,
             dtls_connected: 0,

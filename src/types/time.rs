@@ -57,12 +57,20 @@ pub enum Reason {
     Rtcp,
     /// A key frame has been asked for and has not come.
     KeyFrame,
+    /// Packets of a source have not come.
+    Nack,
 }
 
 impl Reason {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Reason; 5] =
-        [Reason::Dtls, Reason::DtlsRole, Reason::Consent, Reason::Rtcp, Reason::KeyFrame];
+    pub const ALL: [Reason; 6] = [
+        Reason::Dtls,
+        Reason::DtlsRole,
+        Reason::Consent,
+        Reason::Rtcp,
+        Reason::KeyFrame,
+        Reason::Nack,
+    ];
 
     /// Stable name for statistics.
     pub fn label(self) -> &'static str {
@@ -72,6 +80,7 @@ impl Reason {
             Reason::Consent => "consent",
             Reason::Rtcp => "rtcp",
             Reason::KeyFrame => "key_frame",
+            Reason::Nack => "nack",
         }
     }
 }

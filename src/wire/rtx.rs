@@ -1,5 +1,6 @@
 //! Retransmissions in a stream of their own (RFC 4588 §4).
 
+use super::rtp::RtpHeader;
 use crate::types::{Pt, Ssrc};
 
 /// Bytes of the original sequence number, in front of the payload.
@@ -28,6 +29,32 @@ pub fn write(
     osn.copy_from_slice(&original.to_be_bytes());
     body.copy_from_slice(payload);
     len
+}
+
+/// Makes a retransmission, whose header was parsed, what it repeats: the packet's number and its
+/// bytes, in the same memory, under this SSRC and payload type. `None` if it repeats nothing: where
+/// there is only padding, which is how bandwidth is probed, or not even a number.
+pub fn read<'a>(
+    packet: &'a mut [u8],
+    header: &RtpHeader,
+    ssrc: Ssrc,
+    pt: Pt,
+) -> Option<(u16, &'a [u8])> {
+    let payload = packet.get(header.len..)?;
+    let padding = match header.has_padding {
+        true => usize::from(*payload.last()?),
+        false => 0,
+    };
+    let original = *payload.first_chunk::<OSN_LEN>()?;
+    if payload.len() <= OSN_LEN + padding {
+        return None;
+    }
+    packet.copy_within(..header.len, OSN_LEN);
+    let packet = &mut packet[OSN_LEN..];
+    packet[1] = packet[1] & 0x80 | pt.0;
+    packet[2..4].copy_from_slice(&original);
+    packet[8..12].copy_from_slice(&ssrc.0.to_be_bytes());
+    Some((u16::from_be_bytes(original), packet))
 }
 
 #[cfg(test)]
@@ -73,5 +100,35 @@ mod tests {
         assert!(header.extensions(&out[..len]).eq([(1, &[0x7f][..])]));
         assert_eq!(out[20..len], *b"\x12\x34payload");
         assert_eq!(out[len..], [0xee; 64][len..], "nothing behind it");
+
+        let (original, bytes) = read(&mut out[..len], &header, Ssrc(1), Pt(96)).expect("a packet");
+        assert_eq!(original, 0x1234);
+        let mut same = packet.clone();
+        same[2..4].copy_from_slice(&[0x12, 0x34]);
+        assert_eq!(bytes, same);
+    }
+
+    #[test]
+    fn what_repeats_nothing_is_none() {
+        let read = |padded: bool, payload: &[u8]| {
+            let first = if padded { 0xa0 } else { 0x80 };
+            let head = [first, 97, 0, 7, 1, 2, 3, 4, 0, 0, 0, 2];
+            let mut packet = [&head[..], payload].concat();
+            let header = RtpHeader::parse(&packet).expect("a packet");
+            read(&mut packet, &header, Ssrc(1), Pt(96)).map(|(_, bytes)| bytes.len())
+        };
+        for (padded, payload, is) in [
+            (false, &[][..], None),
+            (false, &[1], None),
+            (false, &[1, 2], None),
+            (false, &[1, 2, 3], Some(13)),
+            (true, &[], None),
+            (true, &[0, 0, 0, 4], None),
+            (true, &[1, 2, 3, 0, 0, 3], Some(16)),
+            (true, &[1, 2, 0, 0, 0, 4], None),
+            (true, &[1, 2, 3, 255], None),
+        ] {
+            assert_eq!(read(padded, payload), is, "{padded} {payload:?}");
+        }
     }
 }

@@ -227,6 +227,12 @@ impl Client {
                 assert_eq!(source.kind, Kind::Video);
                 assert!(!source.paused, "{name}: asked for key frames while paused");
             }
+            Rtcp::Nack { media_ssrc, lost } => {
+                let mut here = self.sources.values().filter(|it| it.transport == link);
+                let source = here.find(|it| it.sends_under(*media_ssrc));
+                let source = source.unwrap_or_else(|| panic!("{name}: whose is {report:?}?"));
+                assert!(source.nack && !lost.is_empty(), "{name}: {report:?}");
+            }
             Rtcp::ReceiverReport { blocks } => {
                 let ours = |ssrc| {
                     let mut sources = self.sources.values();

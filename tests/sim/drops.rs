@@ -136,7 +136,14 @@ fn cause(world: &mut World, [a, b]: [Who; 2], reason: DropReason) -> Option<u64>
                 parameters["codecs"].as_array_mut().expect("codecs").push(rtx);
                 parameters["encodings"] = json!([{"ssrc": 70, "rtx": {"ssrc": 71}}]);
             });
-            let (path, mut packet) = from_ssrc(world, a, VIDEO, 71);
+            // Of a packet that nobody knows when to expect: nothing of the stream has come.
+            let now = world.now;
+            let (seq, header_len, mut packet) = world.source(a, VIDEO).packet(now, Picture::Key);
+            packet[1] = 121;
+            packet[8..12].copy_from_slice(&71u32.to_be_bytes());
+            let link = world.link(a, SEND);
+            let mut packet = link.seal_rtp(71, seq, header_len, &packet).expect("it has keys");
+            let path = path_from(link.address);
             world.datagram(path, &mut packet);
         }
         DropReason::Bitrate => {

@@ -8,6 +8,7 @@ pub(crate) enum Rtcp {
     Name { ssrc: u32, cname: String },
     Bye { ssrcs: Vec<u32> },
     Pli { media_ssrc: u32 },
+    Nack { media_ssrc: u32, lost: Vec<u16> },
 }
 
 /// A report block (RFC 3550 §6.4.1), as far as the scenarios look at it.
@@ -51,6 +52,15 @@ pub(crate) fn read(mut compound: &[u8]) -> Vec<Rtcp> {
             (203, _) => Rtcp::Bye {
                 ssrcs: (0..usize::from(count)).map(|i| u32_at(packet, 4 + 4 * i)).collect(),
             },
+            (205, 1) => {
+                let pairs = packet[12..].chunks_exact(4).map(|pair| u32_at(pair, 0));
+                let numbers = pairs.flat_map(|pair| {
+                    let (first, mask) = ((pair >> 16) as u16, pair as u16);
+                    let behind = (0..16).filter(move |bit| mask & 1 << bit != 0);
+                    std::iter::once(first).chain(behind.map(move |bit| first.wrapping_add(1 + bit)))
+                });
+                Rtcp::Nack { media_ssrc: u32_at(packet, 8), lost: numbers.collect() }
+            }
             (206, 1) => Rtcp::Pli { media_ssrc: u32_at(packet, 8) },
             other => panic!("RTCP packet that the server has no reason to send: {other:?}"),
         });

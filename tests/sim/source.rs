@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 const MID: u8 = 4;
 const RID: u8 = 5;
 
+/// What it sends again has this payload type, where it has an SSRC of its own.
+pub(crate) const RTX_PT: u8 = 121;
+
 /// What a packet of a source shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Picture {
@@ -31,6 +34,10 @@ pub(crate) struct Source {
     pub(crate) mid: Option<&'static str>,
     /// See [`Source::mid`].
     pub(crate) rid: Option<&'static str>,
+    /// Whether it says that it sends again what it is told was lost.
+    pub(crate) nack: bool,
+    /// Under which SSRC it does so; `None`: as it was sent.
+    pub(crate) rtx_ssrc: Option<u32>,
     /// Unique in the world; in every payload, and in the `appData` of its Receiver.
     pub(crate) tag: u32,
     pub(crate) paused: bool,
@@ -59,6 +66,8 @@ impl Source {
             declares_ssrc: true,
             mid: None,
             rid: None,
+            nack: false,
+            rtx_ssrc: None,
             tag,
             paused: false,
             seq: rng.u64(..1 << 15),
@@ -85,7 +94,7 @@ impl Source {
 
     /// `rtpParameters` of `createReceiver`, with the payload types of a browser of its own mind.
     pub(crate) fn rtp_parameters(&self) -> Value {
-        let (codecs, extension) = match self.kind {
+        let (mut codecs, extension) = match self.kind {
             Kind::Audio => (
                 json!([{"name": "opus", "mimeType": "audio/opus", "clockRate": 48000, "channels": 2,
                     "payloadType": 109, "rtcpFeedback": [], "parameters": {"useinbandfec": 1}}]),
@@ -97,6 +106,16 @@ impl Source {
                 "urn:3gpp:video-orientation",
             ),
         };
+        if self.nack {
+            codecs[0]["rtcpFeedback"] =
+                json!([{"type": "nack"}, {"type": "nack", "parameter": "pli"}]);
+        }
+        if self.rtx_ssrc.is_some() {
+            let rtx = json!({"name": "rtx", "mimeType": "video/rtx", "clockRate": 90000,
+                "payloadType": RTX_PT, "parameters": {"apt": 120}});
+            codecs.as_array_mut().expect("a list").push(rtx);
+        }
+        let rtx = self.rtx_ssrc.map(|ssrc| json!({"ssrc": ssrc}));
         let ssrc = self.declares_ssrc.then_some(self.ssrc);
         let mut extensions = vec![json!({"uri": extension, "id": 1})];
         if self.mid.is_some() {
@@ -108,7 +127,7 @@ impl Source {
             "muxId": self.mid,
             "codecs": codecs,
             "headerExtensions": extensions,
-            "encodings": [{"ssrc": ssrc, "rid": self.rid}],
+            "encodings": [{"ssrc": ssrc, "rid": self.rid, "rtx": rtx}],
             "rtcp": {"cname": format!("c{}", self.tag), "reducedSize": true, "mux": true},
         })
     }

@@ -155,6 +155,21 @@ pub(super) const PER_SHARD: &[PerShard] = &[
         Reading::Seconds(|stats| &stats.round_trips),
     ),
     (
+        "corinth_asked_packets_total",
+        "Packets that sources were asked to send again, each time.",
+        Reading::Counter(|stats| stats.asked),
+    ),
+    (
+        "corinth_recovered_packets_total",
+        "Packets of sources that came as retransmissions and had not come before.",
+        Reading::Counter(|stats| stats.recovered),
+    ),
+    (
+        "corinth_given_up_packets_total",
+        "Packets of sources that were missing and are asked for no more.",
+        Reading::Counter(|stats| stats.given_up),
+    ),
+    (
         "corinth_key_frame_requests_total",
         "Key frame requests sent to sources.",
         Reading::Counter(|stats| stats.key_frame_requests),
