@@ -66,6 +66,7 @@ fn shard(id: ShardId, stats: &ShardStats) -> Value {
         "asked": stats.asked,
         "recovered": stats.recovered,
         "givenUp": stats.given_up,
+        "feedbackSent": stats.feedback_sent,
         "keyFrameRequests": stats.key_frame_requests,
         "handshakeSteps": stats.handshake_steps,
         "dtlsConnected": stats.dtls_connected,

@@ -73,8 +73,22 @@ impl CodecSpec {
         mime_type(self.kind, self.name)
     }
 
-    /// Feedback that is served.
-    pub(super) fn feedback(&self) -> &'static [Feedback] {
+    /// Feedback that is served: what a client sends may have all of it.
+    fn feedback(&self) -> &'static [Feedback] {
+        match (self.kind, self.format) {
+            (Kind::Audio, Format::Plain(Codec::Opus)) => &[TRANSPORT_CC],
+            (Kind::Audio, _) => &[],
+            (Kind::Video, _) => &[
+                TRANSPORT_CC,
+                Feedback { feedback_type: "nack", parameter: "" },
+                Feedback { feedback_type: "nack", parameter: "pli" },
+                Feedback { feedback_type: "ccm", parameter: "fir" },
+            ],
+        }
+    }
+
+    /// The same of what the server sends, whose packets are not counted over the transport.
+    pub(super) fn sender_feedback(&self) -> &'static [Feedback] {
         match self.kind {
             Kind::Audio => &[],
             Kind::Video => &[
@@ -138,6 +152,8 @@ pub(super) struct Feedback {
     feedback_type: &'static str,
     parameter: &'static str,
 }
+
+const TRANSPORT_CC: Feedback = Feedback { feedback_type: "transport-cc", parameter: "" };
 
 /// The server's `rtpCapabilities`. Builds the text: make it once and keep it.
 pub fn server_capabilities() -> Json {

@@ -13,6 +13,9 @@ pub enum HeaderExtension {
     RtpStreamId,
     /// Which encoding a retransmitted packet repairs (RFC 8852).
     RepairedRtpStreamId,
+    /// Counts all packets of a transport
+    /// (draft-holmer-rmcat-transport-wide-cc-extensions-01 §2).
+    TransportWideCc,
     /// How loud it is (RFC 6464).
     AudioLevel,
     /// Which way is up (3GPP TS 26.114 §7.4.5).
@@ -52,8 +55,8 @@ const fn row(
     Row { extension, uri, id, kinds, forwarded }
 }
 
-/// Ids 4 and 5 wait for abs-send-time and transport-wide-cc.
-static TABLE: [Row; 8] = {
+/// Id 4 waits for abs-send-time.
+static TABLE: [Row; 9] = {
     use HeaderExtension::*;
     [
         row(Mid, "urn:ietf:params:rtp-hdrext:sdes:mid", 1, BOTH, false),
@@ -63,6 +66,13 @@ static TABLE: [Row; 8] = {
             "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
             3,
             VIDEO,
+            false,
+        ),
+        row(
+            TransportWideCc,
+            "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            5,
+            BOTH,
             false,
         ),
         row(AudioLevel, "urn:ietf:params:rtp-hdrext:ssrc-audio-level", 6, AUDIO, true),

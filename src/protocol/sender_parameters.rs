@@ -142,7 +142,7 @@ fn codec_entry<'a>(spec: &CodecSpec, parameters: Cow<'a, Fmtp>) -> CodecEntry<'a
         clock_rate: spec.clock_rate,
         payload_type: spec.pt.0,
         channels: spec.channels,
-        rtcp_feedback: spec.feedback(),
+        rtcp_feedback: spec.sender_feedback(),
         parameters,
     }
 }

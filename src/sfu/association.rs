@@ -8,6 +8,7 @@ use foldhash::fast::FixedState;
 
 use super::allowance::Allowance;
 use super::timers::Armed;
+use crate::media::Arrivals;
 use crate::protocol::{Direction, Error, HeaderExtension, SourceParameters};
 use crate::transport::Transport;
 use crate::transport::srtp::{OpenError, Retired, RtpWindow, SrtpRx};
@@ -69,6 +70,7 @@ struct RoutingIds {
     mid: Option<u8>,
     rid: Option<u8>,
     repaired_rid: Option<u8>,
+    transport_wide: Option<u8>,
 }
 
 /// One transport of one peer.
@@ -86,6 +88,8 @@ pub(super) struct Association {
     pub(super) rtcp_ssrc: Ssrc,
     /// When reports are due next; `None` before there are keys.
     pub(super) reports_at: Option<Timestamp>,
+    /// When its packets came, where they are counted over the transport.
+    pub(super) arrivals: Arrivals,
     /// To the client and back, as its reports tell; smoothed.
     pub(super) round_trip: Option<Duration>,
     pub(super) armed: Armed,
@@ -122,6 +126,7 @@ impl Association {
             transport,
             rtcp_ssrc: made.rtcp_ssrc,
             reports_at: None,
+            arrivals: Arrivals::default(),
             round_trip: None,
             armed: Armed::default(),
             allowance: Allowance::default(),
@@ -163,6 +168,9 @@ impl Association {
             false => (rx.open_rtp(packet, header.len, header.ssrc, seq).map_err(drop_reason)?, seq),
         };
         self.transport.ice_mut().handle_authentic(now, path);
+        if let Some(seq) = self.ids.transport_wide_seq(header, packet) {
+            self.arrivals.note(now, seq, header.ssrc);
+        }
         // An SSRC that we send under is not the client's to use.
         let target = target.filter(|_| !self.senders.contains_key(&header.ssrc));
         let stream = self.stream(now, header.ssrc);
@@ -353,7 +361,9 @@ impl Association {
     /// When this transport has something to do.
     pub(super) fn poll_deadline(&self) -> Option<Deadline> {
         let reports = self.reports_at.map(|at| Deadline { at, reason: Reason::Rtcp });
-        [self.transport.poll_deadline(), reports].into_iter().flatten().min()
+        let feedback = self.arrivals.poll_deadline();
+        let feedback = feedback.map(|at| Deadline { at, reason: Reason::Feedback });
+        [self.transport.poll_deadline(), reports, feedback].into_iter().flatten().min()
     }
 }
 
@@ -394,6 +404,13 @@ impl RoutingIds {
         names
     }
 
+    /// A packet's number among all of its transport.
+    fn transport_wide_seq(&self, header: &RtpHeader, packet: &[u8]) -> Option<u16> {
+        let id = self.transport_wide?;
+        let (_, element) = header.extensions(packet).find(|(other, _)| *other == id)?;
+        Some(u16::from_be_bytes(element.try_into().ok()?))
+    }
+
     /// With a further source's ids; an id or a meaning that is taken otherwise is an error.
     fn merge(mut self, source: &SourceParameters) -> Result<Self, Error> {
         for (extension, id) in &source.extensions {
@@ -401,6 +418,7 @@ impl RoutingIds {
                 HeaderExtension::Mid => &mut self.mid,
                 HeaderExtension::RtpStreamId => &mut self.rid,
                 HeaderExtension::RepairedRtpStreamId => &mut self.repaired_rid,
+                HeaderExtension::TransportWideCc => &mut self.transport_wide,
                 _ => continue,
             };
             if slot.is_some_and(|taken| taken != *id) {

@@ -10,6 +10,7 @@ mod association;
 mod checks;
 mod closing;
 mod event;
+mod feedback;
 mod forward;
 mod handshakes;
 mod invariants;

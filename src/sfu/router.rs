@@ -185,7 +185,11 @@ impl Router {
             owners.open(path, datagram, &mut self.transports, |association, datagram| {
                 association.open_rtp(now, path, &header, datagram)
             })?;
-        association.allowance.take(now, datagram.len(), bitrate)?;
+        let allowed = association.allowance.take(now, datagram.len(), bitrate);
+        if association.arrivals.take_started() {
+            self.arm_transport(key);
+        }
+        allowed?;
         if self.turn.is_full() {
             self.forward(now, out);
         }

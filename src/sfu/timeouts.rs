@@ -57,6 +57,7 @@ impl Router {
             association.reports_at = Some(next_reports(now, 1.0));
             self.send_reports(now, key, out);
         }
+        self.send_feedback(now, key, out);
         if consent_ran_out || started {
             self.notify_transport_state(key, out);
         }

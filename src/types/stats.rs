@@ -62,6 +62,8 @@ pub struct ShardStats {
     pub recovered: u64,
     /// Packets that were missing and are asked for no more.
     pub given_up: u64,
+    /// Packets of transport-wide feedback sent to sources.
+    pub feedback_sent: u64,
     /// Key frame requests sent to sources.
     pub key_frame_requests: u64,
     /// DTLS datagrams that were taken into account, steps of handshakes nearly all.
@@ -110,6 +112,7 @@ impl Default for ShardStats {
             asked: 0,
             recovered: 0,
             given_up: 0,
+            feedback_sent: 0,
             key_frame_requests: 0,
             handshake_steps: 0,
             dtls_connected: 0,

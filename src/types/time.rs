@@ -59,17 +59,20 @@ pub enum Reason {
     KeyFrame,
     /// Packets of a source have not come.
     Nack,
+    /// A client is told when its packets came.
+    Feedback,
 }
 
 impl Reason {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 7] = [
         Reason::Dtls,
         Reason::DtlsRole,
         Reason::Consent,
         Reason::Rtcp,
         Reason::KeyFrame,
         Reason::Nack,
+        Reason::Feedback,
     ];
 
     /// Stable name for statistics.
@@ -81,6 +84,7 @@ impl Reason {
             Reason::Rtcp => "rtcp",
             Reason::KeyFrame => "key_frame",
             Reason::Nack => "nack",
+            Reason::Feedback => "feedback",
         }
     }
 }

@@ -241,7 +241,7 @@ impl Client {
                 assert!(blocks.iter().all(|block| ours(block.ssrc)), "{name}: {report:?}");
             }
             Rtcp::Bye { ssrcs } => self.byes.extend(ssrcs),
-            Rtcp::SenderReport { .. } | Rtcp::Name { .. } => {}
+            Rtcp::SenderReport { .. } | Rtcp::Name { .. } | Rtcp::TransportCc { .. } => {}
         }
     }
 

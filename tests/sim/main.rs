@@ -29,6 +29,7 @@ mod consent;
 mod drops;
 mod dtls_roles;
 mod events;
+mod feedback;
 mod handshakes;
 mod hostile;
 mod injected;

@@ -32,7 +32,7 @@ impl Publisher {
     pub(crate) fn new(world: &mut World, who: Who, receiver: u32, rtx: bool) -> Self {
         let mut source = world.new_source(Kind::Video, SEND);
         source.nack = true;
-        source.rtx_ssrc = rtx.then(|| source.ssrc ^ 0x5555_5555);
+        source.rtx_ssrc = rtx.then_some(source.ssrc ^ 0x5555_5555);
         world.create_receiver(who, receiver, source).expect("a Receiver");
         let looked_at = world.link(who, SEND).rtcp.len();
         let (sent, missed) = (BTreeMap::new(), BTreeMap::new());

@@ -3,12 +3,34 @@
 /// One packet of a compound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rtcp {
-    SenderReport { ssrc: u32, ntp: u64, rtp_time: u32, packets: u32, octets: u32 },
-    ReceiverReport { blocks: Vec<Block> },
-    Name { ssrc: u32, cname: String },
-    Bye { ssrcs: Vec<u32> },
-    Pli { media_ssrc: u32 },
-    Nack { media_ssrc: u32, lost: Vec<u16> },
+    SenderReport {
+        ssrc: u32,
+        ntp: u64,
+        rtp_time: u32,
+        packets: u32,
+        octets: u32,
+    },
+    ReceiverReport {
+        blocks: Vec<Block>,
+    },
+    Name {
+        ssrc: u32,
+        cname: String,
+    },
+    Bye {
+        ssrcs: Vec<u32>,
+    },
+    Pli {
+        media_ssrc: u32,
+    },
+    Nack {
+        media_ssrc: u32,
+        lost: Vec<u16>,
+    },
+    /// Numbers, and when they came, in microseconds; `None`: not.
+    TransportCc {
+        packets: Vec<(u16, Option<u64>)>,
+    },
 }
 
 /// A report block (RFC 3550 §6.4.1), as far as the scenarios look at it.
@@ -61,6 +83,7 @@ pub(crate) fn read(mut compound: &[u8]) -> Vec<Rtcp> {
                 });
                 Rtcp::Nack { media_ssrc: u32_at(packet, 8), lost: numbers.collect() }
             }
+            (205, 15) => Rtcp::TransportCc { packets: transport_cc(packet) },
             (206, 1) => Rtcp::Pli { media_ssrc: u32_at(packet, 8) },
             other => panic!("RTCP packet that the server has no reason to send: {other:?}"),
         });
@@ -77,6 +100,41 @@ fn block(bytes: &[u8]) -> Block {
         last_sr: u32_at(bytes, 16),
         delay_since_last_sr: u32_at(bytes, 20),
     }
+}
+
+/// draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1.
+fn transport_cc(packet: &[u8]) -> Vec<(u16, Option<u64>)> {
+    let base = u32_at(packet, 12) >> 16;
+    let count = u32_at(packet, 12) as u16;
+    let mut at = u64::from(u32_at(packet, 16) >> 8) * 64_000;
+    let (mut symbols, mut rest) = (Vec::new(), &packet[20..]);
+    while symbols.len() < usize::from(count) {
+        let chunk = u16::from_be_bytes([rest[0], rest[1]]);
+        rest = &rest[2..];
+        match chunk >> 14 {
+            0 | 1 => symbols.extend(vec![chunk >> 13 & 3; usize::from(chunk & 0x1fff)]),
+            2 => symbols.extend((0..14).map(|bit| chunk >> (13 - bit) & 1)),
+            _ => symbols.extend((0..7).map(|bit| chunk >> (12 - 2 * bit) & 3)),
+        }
+    }
+    symbols.truncate(usize::from(count));
+    let mut numbers = (0..).map(|ahead| (base as u16).wrapping_add(ahead));
+    let mut told = Vec::new();
+    for symbol in symbols {
+        let delta = match symbol {
+            0 => None,
+            1 => Some(i64::from(rest[0])),
+            2 => Some(i64::from(i16::from_be_bytes([rest[0], rest[1]]))),
+            other => panic!("no symbol: {other}"),
+        };
+        rest = &rest[usize::from(symbol)..];
+        if let Some(delta) = delta {
+            at = at.checked_add_signed(250 * delta).expect("after the beginning");
+        }
+        told.push((numbers.next().expect("endless"), delta.map(|_| at)));
+    }
+    assert!(rest.len() < 4 && rest.iter().all(|byte| *byte == 0), "padding");
+    told
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -11,6 +11,7 @@ use corinth_perf::peer::{Peer, SenderInfo, Source, TransportOptions};
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
+use rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use serde_json::json;
 use tokio::net::UdpSocket;
@@ -42,6 +43,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "slow_is_who_takes_nothing_and_not_whoever_is_told_much",
     ),
 ];
+const TRANSPORT_CC: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 const WEBHOOK: &str = "tests/webhook.rs";
 
 /// More than a receive queue of 8 MiB takes, at the 768 bytes that the kernel reckons for a small
@@ -96,6 +99,7 @@ async fn every_documented_metric_is_moved() -> anyhow::Result<()> {
     let media = call.a.peer.offer_transport(TransportOptions::new(2)).await?.remote.address;
     a_viewer_waits_for_a_key_frame(&mut watched, &mut call).await?;
     a_viewer_misses_something(&mut call).await?;
+    a_source_loses_something(&mut call).await?;
     the_server_stands_still(&mut watched, &mut call, media).await?;
     there_is_too_much_to_do(&mut watched, media).await?;
     drop(call);
@@ -161,6 +165,42 @@ async fn a_viewer_misses_something(call: &mut Call) -> anyhow::Result<()> {
     call.b.transport.send_rtcp(&[Box::new(report), Box::new(nack)]).await?;
     let before = call.b.inbox.rtp_count();
     call.b.inbox.until("the packet again", |inbox| inbox.rtp_count() == before + 1).await
+}
+
+/// Of a source whose packets are counted over the transport one is lost, and comes when it is asked
+/// for; another one is lost just before a key frame.
+async fn a_source_loses_something(call: &mut Call) -> anyhow::Result<()> {
+    const RTX: (u8, u32) = (121, 5_001);
+    let mut source = Source { rtx: Some(RTX), ..Source::vp8(14, 5_000) };
+    source.extensions.push((3, TRANSPORT_CC));
+    let mut parameters = source.rtp_parameters();
+    parameters["codecs"][0]["rtcpFeedback"] = json!([{"type": "nack"}]);
+    let data = json!({"id": 14, "kind": "video", "transportId": 1, "rtpParameters": parameters});
+    call.a.peer.signaling.request("createReceiver", data).await?;
+    call.b.peer.new_sender().await?;
+    let mut stream = Stream::new(&source);
+    let mut lost = None;
+    for i in 0..10u16 {
+        let mut packet = stream.vp8(i == 0);
+        packet.header.set_extension(3, i.to_be_bytes().to_vec().into())?;
+        if i == 3 {
+            lost = Some(packet);
+        } else {
+            call.a.transport.send_rtp(&packet).await?;
+        }
+    }
+    let asked = |inbox: &Inbox| inbox.rtcp::<TransportLayerNack>().count() > 0;
+    call.a.inbox.until("the question", asked).await?;
+    let mut again = lost.context("one was lost")?;
+    again.payload =
+        [&again.header.sequence_number.to_be_bytes()[..], &again.payload[..]].concat().into();
+    (again.header.payload_type, again.header.ssrc) = RTX;
+    again.header.sequence_number = 1;
+    call.a.transport.send_rtp(&again).await?;
+    stream.skip(1);
+    call.a.transport.send_rtp(&stream.vp8(true)).await?;
+    let told = |inbox: &Inbox| inbox.rtcp::<TransportLayerCc>().count() > 0;
+    call.a.inbox.until("feedback", told).await
 }
 
 /// Meanwhile comes a frame whose packets are nearly equally long, then more for the viewers than

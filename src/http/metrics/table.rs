@@ -170,6 +170,11 @@ pub(super) const PER_SHARD: &[PerShard] = &[
         Reading::Counter(|stats| stats.given_up),
     ),
     (
+        "corinth_feedback_packets_total",
+        "Packets of transport-wide feedback sent to sources.",
+        Reading::Counter(|stats| stats.feedback_sent),
+    ),
+    (
         "corinth_key_frame_requests_total",
         "Key frame requests sent to sources.",
         Reading::Counter(|stats| stats.key_frame_requests),

@@ -9,6 +9,7 @@ mod feedback;
 mod nack;
 mod report;
 mod sdes;
+mod transport_cc;
 mod writer;
 
 pub use bye::Ssrcs;

@@ -8,10 +8,14 @@ use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::source_description::{SdesType, SourceDescription};
+use rtcp::transport_feedbacks::transport_layer_cc::{
+    PacketStatusChunk, SymbolTypeTcc, TransportLayerCc,
+};
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use webrtc_util::marshal::Marshal;
 
 use super::*;
+use crate::types::Timestamp;
 
 /// A picture loss indication: the smallest packet with something in it.
 const PLI: [u8; 12] = [0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
@@ -352,6 +356,59 @@ proptest! {
         for two in theirs.nacks.windows(2) {
             let apart = two[1].packet_id.wrapping_sub(two[0].packet_id);
             prop_assert!(apart > 16, "one entry would have done");
+        }
+    }
+
+    #[test]
+    fn another_implementation_reads_when_packets_came(
+        base in any::<u16>(),
+        start in 0u64..1 << 40,
+        packets in prop::collection::vec(
+            prop_oneof![
+                2 => Just(None),
+                8 => (0..20_000i64).prop_map(Some),
+                1 => (-60_000..900_000i64).prop_map(Some),
+            ],
+            1..1200,
+        ),
+    ) {
+        let mut at = start as i64;
+        let times: Vec<Option<Timestamp>> = packets.into_iter().map(|step| {
+            at = (at + step?).max(1);
+            Some(Timestamp::from_micros(at as u64))
+        }).collect();
+        let mut buf = [0xee; 1200];
+        let mut writer = CompoundWriter::new(&mut buf);
+        let told = writer.transport_cc([Ssrc(1), Ssrc(2)], 7, base, times.iter().copied());
+        let Some(told) = told else {
+            prop_assert!(times.iter().all(Option::is_none));
+            return Ok(());
+        };
+        let len = writer.len();
+        prop_assert!(told == times.len() || len > 900, "{told} of {}", times.len());
+        let theirs = their_packets(&buf[..len]);
+        let theirs: &TransportLayerCc = as_packet(&*theirs[0]);
+        prop_assert_eq!((theirs.sender_ssrc, theirs.media_ssrc), (1, 2));
+        prop_assert_eq!((theirs.base_sequence_number, theirs.fb_pkt_count), (base, 7));
+        prop_assert_eq!(usize::from(theirs.packet_status_count), told);
+        let symbols: Vec<_> = theirs.packet_chunks.iter().flat_map(|chunk| match chunk {
+            PacketStatusChunk::RunLengthChunk(run) => {
+                vec![run.packet_status_symbol; usize::from(run.run_length)]
+            }
+            PacketStatusChunk::StatusVectorChunk(vector) => vector.symbol_list.clone(),
+        }).take(told).collect();
+        prop_assert_eq!(symbols.len(), told);
+        let mut deltas = theirs.recv_deltas.iter();
+        let mut ticks = i64::from(theirs.reference_time) * 256;
+        for (symbol, time) in symbols.into_iter().zip(&times) {
+            let came = symbol != SymbolTypeTcc::PacketNotReceived;
+            prop_assert_eq!(came, time.is_some());
+            if let Some(time) = time {
+                ticks += deltas.next().expect("a time for each").delta / 250;
+                let wraps = 256 << 24;
+                let expected = (time.as_micros() / 250) as i64;
+                prop_assert_eq!(ticks.rem_euclid(wraps), expected.rem_euclid(wraps));
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 // A box between browsers and the server's media ports: it translates addresses as a NAT does, and
-// can forget its mappings, let nothing back in, lose some of it, or take its time. Pages are led to
-// it by what they are told in the server's descriptions (`nat.script`); the server knows nothing of
-// it.
+// can forget its mappings, let nothing back in, lose some of it, be narrow, or take its time. Pages
+// are led to it by what they are told in the server's descriptions (`nat.script`); the server knows
+// nothing of it.
 
 import dgram from 'node:dgram';
 import { once } from 'node:events';
@@ -10,6 +10,9 @@ import { networkInterfaces } from 'node:os';
 /** This machine's own address; Firefox sends no media to loopback, nor from there. */
 const ADDRESS = Object.values(networkInterfaces()).flat()
   .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+
+/** How long a queue is in front of what is narrow. */
+const QUEUE_MS = 300;
 
 /** How far the box's ports are above the server's. */
 const ABOVE = 100;
@@ -21,6 +24,10 @@ export class Nat {
   delay = 0;
   /** Whether the next datagram from a page, or to one, is lost: functions that say so. */
   loses = { up: () => false, down: () => false };
+  /** Bits a second that it lets pass from pages, 0: all; what would wait for longer is lost. */
+  rate = 0;
+  /** When what waits for that has gone. */
+  #freeAt = 0;
   /** What the server is to be started with. */
   options;
   #mappings = new Map();
@@ -73,13 +80,24 @@ export class Nat {
       }));
     }
     const outside = await mapping.outside;
-    if (this.loses.up()) return;
-    this.#later(() => outside.send(bytes, port, ADDRESS));
+    const waits = this.#queue(bytes.length);
+    if (this.loses.up() || waits > QUEUE_MS) return;
+    this.#later(() => outside.send(bytes, port, ADDRESS), waits);
   }
 
-  #later(send) {
-    if (this.delay === 0) send();
-    else setTimeout(() => { if (this.#sockets.size > 0) send(); }, this.delay);
+  /** Milliseconds that so many bytes wait for what is before them. */
+  #queue(bytes) {
+    if (this.rate === 0) return 0;
+    const now = performance.now();
+    const starts = Math.max(this.#freeAt, now);
+    if (starts - now <= QUEUE_MS) this.#freeAt = starts + (8000 * bytes) / this.rate;
+    return starts - now;
+  }
+
+  #later(send, waits = 0) {
+    const time = this.delay + waits;
+    if (time === 0) send();
+    else setTimeout(() => { if (this.#sockets.size > 0) send(); }, time);
   }
 
   async #bind(port) {

@@ -70,7 +70,7 @@ test('capabilities are the table of PROTOCOL section 6', async () => {
     if (fixed !== undefined) assert.equal(preferredPayloadType, fixed);
     else assert.ok(preferredPayloadType >= 96 && preferredPayloadType <= 127, name);
     for (const { type, parameter } of codec.rtcpFeedback) {
-      const served = ['nack ', 'nack pli', 'ccm fir'];
+      const served = ['transport-cc ', 'nack ', 'nack pli', 'ccm fir'];
       assert.ok(served.includes(`${type} ${parameter}`), 'only what is served');
     }
   }
@@ -83,7 +83,7 @@ test('capabilities are the table of PROTOCOL section 6', async () => {
     assert.equal(new Set(ids).size, ids.length, `${kind} extension ids are distinct`);
     assert.ok(ids.every((id) => id >= 1 && id <= 14));
   }
-  assert.ok(!headerExtensions.some(({ uri }) => /abs-send-time|transport-wide-cc/.test(uri)));
+  assert.ok(!headerExtensions.some(({ uri }) => /abs-send-time/.test(uri)));
   client.drop();
 });
 
