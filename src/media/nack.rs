@@ -46,6 +46,8 @@ pub struct Nacks {
     asked: u64,
     recovered: u64,
     lost: u64,
+    /// Of those, the ones that were counted.
+    counted: u64,
 }
 
 impl Nacks {
@@ -60,6 +62,7 @@ impl Nacks {
             asked: 0,
             recovered: 0,
             lost: 0,
+            counted: 0,
         }
     }
 
@@ -130,10 +133,15 @@ impl Nacks {
         self.given_up = false;
     }
 
-    /// Whether nothing is missing and nothing given up.
+    /// Whether nothing is missing, and nothing was given up that has not been counted.
     #[inline]
     pub fn is_idle(&self) -> bool {
-        self.missing.is_empty() && !self.given_up
+        self.missing.is_empty() && !self.given_up && self.counted == self.lost
+    }
+
+    /// How many were given up since this was asked last.
+    pub fn count_lost(&mut self) -> u64 {
+        self.lost - std::mem::replace(&mut self.counted, self.lost)
     }
 
     /// Writes the numbers to ask for now to `due`, in ascending order, to a source this far away.
@@ -187,11 +195,6 @@ impl Nacks {
     /// Packets that came because they were.
     pub fn recovered(&self) -> u64 {
         self.recovered
-    }
-
-    /// Packets that were given up.
-    pub fn given_up(&self) -> u64 {
-        self.lost
     }
 
     fn take(&mut self, seq: SeqNo) -> Option<Missing> {
@@ -255,7 +258,7 @@ mod tests {
         assert_eq!(due(&mut nacks, 65_616), [1]);
         assert_eq!(nacks.handle_recovered(ms(65_680), SeqNo(65_537)), None, "asked for twice");
         assert!(nacks.is_idle());
-        assert_eq!((nacks.asked(), nacks.recovered(), nacks.given_up()), (3, 2, 0));
+        assert_eq!((nacks.asked(), nacks.recovered(), nacks.count_lost()), (3, 2, 0));
     }
 
     #[test]
@@ -294,8 +297,9 @@ mod tests {
         stream(&mut nacks, 0..20, &[7]);
         let asked = (20..2000).filter(|at| !due(&mut nacks, *at).is_empty()).count();
         assert_eq!(asked, usize::from(ASKED_MAX));
-        assert!(nacks.take_given_up() && nacks.is_idle());
-        assert_eq!(nacks.given_up(), 1);
+        assert!(nacks.take_given_up());
+        assert_eq!((nacks.count_lost(), nacks.count_lost()), (1, 0));
+        assert!(nacks.is_idle());
     }
 
     #[test]
@@ -308,6 +312,6 @@ mod tests {
         nacks.handle_packet(ms(60), SeqNo(2000));
         assert_eq!(due(&mut nacks, 100), [0u16; 0]);
         assert!(nacks.take_given_up());
-        assert_eq!(nacks.given_up(), 1 + 1 + 1960);
+        assert_eq!(nacks.count_lost(), 1 + 1 + 1960);
     }
 }

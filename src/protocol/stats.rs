@@ -63,6 +63,10 @@ pub struct ReceiverStats {
     pub packets_lost: u64,
     /// Seconds (RFC 3550 §6.4.1).
     pub jitter: f64,
+    /// Packets that were asked for, each time.
+    pub nacked_packets: u64,
+    /// Packets that came as retransmissions and had not come before.
+    pub retransmitted_packets_received: u64,
 }
 
 /// What goes to a client of one source.

@@ -53,11 +53,10 @@ impl Router {
         let association = self.transports.get_mut(receiver.transport);
         let (Some(ssrc), Some(association)) = (stream, association) else { return };
         let round_trip = association.round_trip.unwrap_or(ROUND_TRIP_GUESS);
-        let given_up = receiver.nacks.given_up();
         self.due.clear();
         receiver.nacks.poll(now, round_trip, &mut self.due);
         self.stats.asked += self.due.len() as u64;
-        self.stats.given_up += receiver.nacks.given_up() - given_up;
+        self.stats.given_up += receiver.nacks.count_lost();
         if receiver.nacks.take_given_up() {
             receiver.ask_key_frame(now);
         }

@@ -94,6 +94,10 @@ pub struct ReceiverReport {
     pub packets: u64,
     /// Those that did not come.
     pub lost: u64,
+    /// Of those, the ones that came as retransmissions.
+    pub recovered: u64,
+    /// Packets that were sent again to its viewers.
+    pub resent: u64,
     /// Interarrival jitter (RFC 3550) in milliseconds.
     pub jitter_ms: f64,
     /// Senders that are enabled.
@@ -164,6 +168,8 @@ impl Router {
             paused: receiver.paused,
             packets: stream.map_or(0, |stream| stream.received()),
             lost: stream.map_or(0, |stream| stream.lost()),
+            recovered: receiver.nacks.recovered(),
+            resent: receiver.senders.values().map(|sender| sender.resent().0).sum(),
             jitter_ms: stream.map_or(0.0, |stream| stream.jitter().as_secs_f64() * 1000.0),
             senders: receiver.senders.len(),
         }

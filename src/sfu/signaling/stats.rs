@@ -67,6 +67,8 @@ impl Router {
             packets_received: stream.map_or(0, |stream| stream.received()),
             packets_lost: stream.map_or(0, |stream| stream.lost()),
             jitter: stream.map_or(0.0, |stream| stream.jitter().as_secs_f64()),
+            nacked_packets: receiver.nacks.asked(),
+            retransmitted_packets_received: receiver.nacks.recovered(),
         })
     }
 
