@@ -173,8 +173,16 @@ function sourceRow(report, member, receiver) {
   const [packets, lost] = loss(name, receiver.packets, receiver.lost);
   const state = receiver.paused ? ', paused' : '';
   return row(member.peer, receiver.transportId, on ? `${on.ice}, ${on.dtls}` : '',
-    on?.remote ?? '', `${receiver.codec}${state}`, receiver.senders, whole(packets),
-    percent(lost), `${receiver.jitterMs.toFixed(1)} ms`);
+    on?.remote ?? '', `${receiver.codec}${state}`,
+    mended(receiver.senders, rate(`${name} resent`, receiver.resent), 'sent again'),
+    whole(packets),
+    mended(percent(lost), rate(`${name} recovered`, receiver.recovered), 'came again'),
+    `${receiver.jitterMs.toFixed(1)} ms`);
+}
+
+/** What is said of it, and how many packets a second were mended, where there were any. */
+function mended(said, packets, how) {
+  return packets > 0 ? `${said}, ${Math.ceil(packets)}/s ${how}` : said;
 }
 
 function row(...cells) {
