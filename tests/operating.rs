@@ -196,7 +196,7 @@ fn rooms_are_shown_to_who_runs_the_server() {
     assert_eq!(
         member["receivers"],
         json!([{"id": 5, "transportId": 7, "kind": "audio", "codec": "opus", "paused": true,
-            "packets": 0, "lost": 0, "jitterMs": 0.0, "senders": 0}])
+            "packets": 0, "lost": 0, "recovered": 0, "resent": 0, "jitterMs": 0.0, "senders": 0}])
     );
     assert_eq!(ask("/admin/rooms/nobody").0, 404);
     assert_eq!(ask("/admin/nothing").0, 404);
