@@ -28,8 +28,8 @@ async function estimate(guest, what, seconds, wished) {
 }
 
 /**
- * A camera that sees noise while `noisy` is set: an encoder has use for more than the narrow uplink
- * carries. Runs inside the page, before it.
+ * A camera that sees some noise, and nothing else while `noisy` is set: an encoder then has use for
+ * more than the narrow uplink carries. Runs inside the page, before it.
  */
 function noise() {
   const devices = navigator.mediaDevices;
@@ -41,10 +41,10 @@ function noise() {
     const [small, large] = [[64, 36], [640, 360]].map(([width, height]) => (
       Object.assign(document.createElement('canvas'), { width, height })));
     const [dots, picture] = [small, large].map((canvas) => canvas.getContext('2d'));
+    const CALM_BYTES = 1000; // enough that the first probes have something to send
     setInterval(() => {
       const frame = dots.createImageData(small.width, small.height);
-      if (window.noisy) crypto.getRandomValues(frame.data);
-      else frame.data.fill(performance.now() / 100);
+      crypto.getRandomValues(window.noisy ? frame.data : frame.data.subarray(0, CALM_BYTES));
       dots.putImageData(frame, 0, 0);
       picture.drawImage(small, 0, 0, large.width, large.height);
     }, 50);
