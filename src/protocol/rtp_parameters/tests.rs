@@ -42,6 +42,35 @@ fn unsupported(kind: &str, codec: Value, part: &str) {
     assert!(error.reason.contains(part), "{error}");
 }
 
+/// Only `nack` without a parameter, of the codec itself, is an offer to send again; what is odd in
+/// the list is none.
+#[test]
+fn a_source_that_sends_again_says_so() {
+    let nack = |feedback: &str| {
+        let text = format!(
+            r#"{{"id":1,"kind":"video","transportId":2,"rtpParameters":{{"codecs":[
+                {{"mimeType":"video/VP8","clockRate":90000,"payloadType":98,
+                  "rtcpFeedback":{feedback}}}]}}}}"#
+        );
+        let raw: &serde_json::value::RawValue = serde_json::from_str(&text).unwrap();
+        let Ok(Request::CreateReceiver(receiver)) = Request::parse("createReceiver", Some(raw))
+        else {
+            panic!("{feedback} was refused")
+        };
+        receiver.source.nack
+    };
+    for offer in [
+        r#"[{"type":"nack"}]"#,
+        r#"[{"type":"nack","parameter":""}]"#,
+        r#"[7,{"type":"nack","parameter":"pli"},{"type":"nack","parameter":null}]"#,
+    ] {
+        assert!(nack(offer), "{offer}");
+    }
+    for none in ["[]", "null", r#"["nack"]"#, r#"[{"type":"nack","parameter":"pli"}]"#] {
+        assert!(!nack(none), "{none}");
+    }
+}
+
 /// JSON has no integers, and some languages write 1.0 for 1.
 #[test]
 fn whole_numbers_are_taken_however_they_are_written() {
